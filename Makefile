@@ -1,0 +1,79 @@
+# Everything that is done in this tree from a shell; `make` alone lists it.
+
+PYTHON ?= python3
+CORPUS ?=
+ARGS ?=
+PYTEST_ARGS ?=
+
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help run test test-quick lint format config train clean FORCE
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+run: .venv/.run ## install what is missing and start the server; ARGS="--port 9000" is passed on
+	@exec $(BIN)/python server.py --config config.yaml $(ARGS)
+
+test: lint ## check everything: lint, format, types, all tests
+	@$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+test-quick: .venv/.dev ## the tests that take less than two minutes
+	@$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
+
+lint: .venv/.dev ## check style, format and types without tests
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+
+format: .venv/.dev ## format the code and mend what the linter can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+# By way of a second file, so that a failure leaves config.yaml as it is.
+config: .venv/.run ## write config.yaml anew from the declared settings
+	@$(BIN)/python -m engine.config > config.yaml.new
+	@mv config.yaml.new config.yaml
+
+train: .venv-train/.train ## train the embedded model: make train CORPUS=folder
+	@test -n "$(CORPUS)" || { echo 'Say which corpus: make train CORPUS=folder'; exit 1; }
+	@exec .venv-train/bin/python -m training train --corpus $(CORPUS) $(ARGS)
+
+clean: ## remove the environments and caches; built wheels stay in the user's cache folder
+	rm -rf .venv .venv-train .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+# The files below .venv say what has been done there, so that a second run starts at once.
+
+# $(call environment,FOLDER): a virtual environment with a pip that reads options in requirement lines.
+define environment
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	{ echo 'Babelbrook needs Python 3.11 or newer. Name one: make PYTHON=python3.12 ...'; exit 1; }
+@$(PYTHON) -m venv $(1)
+@$(1)/bin/python -m pip install --quiet --disable-pip-version-check "pip>=23.1"
+endef
+
+.venv/.made:
+	$(call environment,.venv)
+	@touch $@
+
+# Wishes in CMAKE_ARGS are looked at every time; wheel.py sees whether they changed anything.
+.venv/.wheel: requirements.txt engine/llama/wheel.py .venv/.made $(if $(CMAKE_ARGS),FORCE)
+	@$(BIN)/python -m engine.llama.wheel
+	@touch $@
+
+.venv/.run: .venv/.wheel
+	@echo 'Installing requirements.txt'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+.venv/.dev: requirements-dev.txt .venv/.run
+	@echo 'Installing requirements-dev.txt'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@
+
+.venv-train/.train: training/requirements.txt
+	$(call environment,.venv-train)
+	@echo 'Installing training/requirements.txt'
+	@.venv-train/bin/python -m pip install --quiet --disable-pip-version-check -r training/requirements.txt
+	@touch $@

@@ -1,0 +1,73 @@
+"""Every error a client can see: a status, a code and a sentence that says what to do next.
+
+The wire form is `{"error": <sentence>, "code": <code>}`, as a JSON answer with the status or, once
+a stream has begun, as its last event.
+"""
+
+
+class BabelbrookError(Exception):
+    """Base of all errors that are told to a client."""
+
+    status = 500
+    code = "internal"
+    retry_after: float | None = None  # seconds; sent as Retry-After where set
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__(sentence)
+        self.sentence = sentence
+
+
+class BadRequest(BabelbrookError):
+    """The request cannot be understood; the sentence names the field."""
+
+    status = 400
+    code = "bad_request"
+
+
+class UnknownLanguage(BabelbrookError):
+    """A language that is no language, or one that the model cannot do; the sentence lists those it can."""
+
+    status = 400
+    code = "unknown_language"
+
+
+class TextTooLong(BabelbrookError):
+    """The text is above `limits.text_bytes`."""
+
+    status = 413
+    code = "too_long"
+
+
+class NotReady(BabelbrookError):
+    """No model can answer yet, or the server is shutting down."""
+
+    status = 503
+    code = "not_ready"
+    retry_after = 2.0
+
+
+class ShuttingDown(NotReady):
+    """The server is draining: what still runs at its deadline ends with this."""
+
+    code = "shutting_down"
+
+
+class CutShort(BabelbrookError):
+    """The model stopped for length before it had finished; nothing is ever cut off in silence."""
+
+    status = 422
+    code = "cut_short"
+
+
+class DecodeFailed(BabelbrookError):
+    """llama.cpp failed to decode; the context was rebuilt and the next request works."""
+
+    status = 500
+    code = "decode_failed"
+
+
+class ModelError(BabelbrookError):
+    """A model file, a catalogue entry or a prompt form cannot be used; the sentence says why."""
+
+    status = 500
+    code = "model_error"

@@ -1,0 +1,56 @@
+"""What every engine can do; the handlers and the translator know engines by this alone."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from engine.generation import Generation, Job
+from engine.models.catalogue import ModelEntry
+
+
+@dataclass(frozen=True, slots=True)
+class EngineStatus:
+    """A reading of the engine for `/metrics`, `/ready` and the start-up line.
+
+    `kv_used` and `kv_size` count cells (tokens). `tokens` counts output tokens since the start.
+    """
+
+    ready: bool
+    running: int = 0
+    queued: int = 0
+    sequences_used: int = 0
+    sequences: int = 0
+    kv_used: int = 0
+    kv_size: int = 0
+    tokens: int = 0
+    prompt_tokens: int = 0
+    steps: int = 0
+
+
+class Engine(Protocol):
+    """Turns jobs into generations."""
+
+    entry: ModelEntry
+
+    async def start(self) -> None:
+        """Make ready to answer. Raises ModelError when that is impossible."""
+
+    def submit(self, job: Job) -> Generation:
+        """Queue a job. Raises NotReady when no model can answer."""
+
+    def fits(self, text: str, source_lang: str | None, target_lang: str) -> bool:
+        """Whether a segment and its translation fit one sequence."""
+
+    def status(self) -> EngineStatus:
+        """The present reading; cheap enough for every request."""
+
+    def describe(self) -> str:
+        """What runs and with what sizes, for the start-up line."""
+
+    def stop(self) -> None:
+        """End what runs with a `shutting_down` error and free the model; returns at once."""
+
+    @property
+    def stopped(self) -> bool:
+        """True when nothing of the engine runs any more."""

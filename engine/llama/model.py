@@ -1,0 +1,149 @@
+"""A GGUF model: its vocabulary, its metadata and the table of its tokens' bytes."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import llama_cpp
+
+from engine.errors import ModelError
+from engine.llama import library
+
+_GGUF_MAGIC = b"GGUF"
+
+
+class Model:
+    """A loaded model file.
+
+    Raises ModelError where the file is missing, is no GGUF or is refused by llama.cpp.
+    """
+
+    def __init__(self, path: Path, *, n_gpu_layers: int = -1) -> None:
+        library.load()
+        _check_file(path)
+        params = llama_cpp.llama_model_default_params()
+        params.n_gpu_layers = n_gpu_layers
+        self.path = path
+        self.handle = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
+        if not self.handle:
+            reason = library.take_last_error() or "llama.cpp refused it"
+            raise ModelError(f"The model file {path} cannot be loaded: {reason}")
+        self.vocab = llama_cpp.llama_model_get_vocab(self.handle)
+        self.vocab_size = int(llama_cpp.llama_vocab_n_tokens(self.vocab))
+        if self.vocab_size == 0:
+            self.close()
+            raise ModelError(f"The model file {path} has no vocabulary.")
+
+    def close(self) -> None:
+        """Free the model; its contexts must be closed before."""
+        if self.handle:
+            llama_cpp.llama_model_free(self.handle)
+            self.handle = None
+
+    @property
+    def train_context(self) -> int:
+        """The longest sequence the model was trained on, in tokens."""
+        return int(llama_cpp.llama_model_n_ctx_train(self.handle))
+
+    @property
+    def parameters(self) -> int:
+        """How many weights the model has."""
+        return int(llama_cpp.llama_model_n_params(self.handle))
+
+    @property
+    def size(self) -> int:
+        """Bytes of all tensors."""
+        return int(llama_cpp.llama_model_size(self.handle))
+
+    @cached_property
+    def metadata(self) -> dict[str, str]:
+        """The GGUF's scalar metadata, every value as text (arrays are left out by llama.cpp)."""
+        count = llama_cpp.llama_model_meta_count(self.handle)
+        key, value = (llama_cpp.llama_model_meta_key_by_index, llama_cpp.llama_model_meta_val_str_by_index)
+        return {self._meta(key, i): self._meta(value, i) for i in range(count)}
+
+    def _meta(self, function: Callable[..., int], index: int) -> str:
+        size = 256
+        while True:
+            buffer = ctypes.create_string_buffer(size)
+            needed = function(self.handle, index, buffer, size)
+            if needed < size:
+                return buffer.value.decode("utf-8", "replace")
+            size = needed + 1
+
+    @cached_property
+    def chat_template(self) -> str | None:
+        """The Jinja source of the file's own chat template, if it has one."""
+        return self.metadata.get("tokenizer.chat_template")
+
+    @cached_property
+    def end_tokens(self) -> frozenset[int]:
+        """Tokens that end a generation (EOS, EOT and their like)."""
+        is_end = llama_cpp.llama_vocab_is_eog
+        return frozenset(t for t in range(self.vocab_size) if is_end(self.vocab, t))
+
+    @cached_property
+    def pieces(self) -> list[bytes]:
+        """The bytes of every token, by id; control tokens have none. Built once, 12k tokens in 6 ms."""
+        return [self._piece(token) for token in range(self.vocab_size)]
+
+    def _piece(self, token: int) -> bytes:
+        size = 64
+        while True:
+            buffer = ctypes.create_string_buffer(size)
+            n = llama_cpp.llama_token_to_piece(self.vocab, token, buffer, size, 0, False)
+            if n >= 0:
+                return buffer.raw[:n]
+            size = -n
+
+    def token_text(self, token: int) -> str:
+        """A token as the vocabulary spells it, control tokens too ("</s>"); "" for none (-1)."""
+        if token < 0:
+            return ""
+        return bytes(llama_cpp.llama_vocab_get_text(self.vocab, token)).decode("utf-8", "replace")
+
+    @property
+    def bos(self) -> int | None:
+        """The token that opens a sequence, None where the model wants none."""
+        token = int(llama_cpp.llama_vocab_bos(self.vocab))
+        return token if token >= 0 and llama_cpp.llama_vocab_get_add_bos(self.vocab) else None
+
+    @property
+    def bos_text(self) -> str:
+        """The spelling of the BOS token, for chat templates."""
+        return self.token_text(int(llama_cpp.llama_vocab_bos(self.vocab)))
+
+    @property
+    def eos_text(self) -> str:
+        """The spelling of the EOS token, for chat templates."""
+        return self.token_text(int(llama_cpp.llama_vocab_eos(self.vocab)))
+
+    def tokenize(self, text: str, *, special: bool) -> list[int]:
+        """Tokens of `text`, without BOS.
+
+        With `special` the spelling of a control token becomes that token: for templates only, never
+        for a user's text.
+        """
+        data = text.encode()
+        size = len(data) + 8
+        while True:
+            buffer: Any = (llama_cpp.llama_token * size)()
+            n = llama_cpp.llama_tokenize(self.vocab, data, len(data), buffer, size, False, special)
+            if n >= 0:
+                return list(buffer[:n])
+            size = -n
+
+
+def _check_file(path: Path) -> None:
+    """Refuse what cannot be a model before llama.cpp sees it, with a plainer sentence than its own."""
+    try:
+        with path.open("rb") as file:
+            magic = file.read(4)
+    except OSError as error:
+        raise ModelError(f"The model file {path} cannot be read: {error.strerror}.") from None
+    if magic != _GGUF_MAGIC:
+        raise ModelError(f"The file {path} is not a GGUF model (its first bytes are {magic!r}).")

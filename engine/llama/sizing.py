@@ -1,0 +1,70 @@
+"""How many sequences of how many tokens: from the settings, the model and the free memory."""
+
+from __future__ import annotations
+
+import llama_cpp
+
+from engine.errors import ModelError
+from engine.llama import machine
+from engine.llama.context import ContextSize
+from engine.llama.model import Model
+from engine.settings import Engine as EngineSettings
+
+_AUTO_SEQUENCES = 32
+_AUTO_CONTEXT = 4096
+_MEMORY_SHARE = 0.5  # of the free memory, for the KV cache; the rest is for weights and buffers
+_GRANULE = 256  # llama.cpp rounds the cells of a sequence up to this
+
+
+def kv_bytes_per_token(model: Model) -> int:
+    """Bytes of 16-bit keys and values that one token takes in the cache of a plain transformer.
+
+    Models with sliding windows or recurrent layers take less.
+    """
+    layers = int(llama_cpp.llama_model_n_layer(model.handle))
+    heads = max(1, int(llama_cpp.llama_model_n_head(model.handle)))
+    kv_heads = int(llama_cpp.llama_model_n_head_kv(model.handle))
+    width = int(llama_cpp.llama_model_n_embd(model.handle)) // heads
+    architecture = model.metadata.get("general.architecture", "")
+    keys = int(model.metadata.get(f"{architecture}.attention.key_length", width))
+    values = int(model.metadata.get(f"{architecture}.attention.value_length", width))
+    return layers * kv_heads * (keys + values) * 2
+
+
+def choose(model: Model, settings: EngineSettings, free: int | None = None) -> ContextSize:
+    """Sizes for a context over `model`; `free` is the free memory in bytes, measured by default.
+
+    Raises ModelError with the arithmetic when what the settings ask for cannot fit.
+    """
+    room = int((machine.free_memory() if free is None else free) * _MEMORY_SHARE)
+    context = _context(model, settings)
+    per_sequence = context * kv_bytes_per_token(model)
+    sequences = settings.sequences
+    if sequences == "auto":
+        sequences = max(1, min(_AUTO_SEQUENCES, room // max(1, per_sequence)))
+    if sequences * per_sequence > room:
+        raise ModelError(
+            f"{sequences} sequences of {context} tokens need {_mib(sequences * per_sequence)} of KV"
+            f" cache ({_mib(per_sequence)} each), but {_mib(room)} are free for it. Lower"
+            " engine.sequences or engine.context."
+        )
+    cores = machine.cores()
+    return ContextSize(
+        sequences=sequences,
+        context=context,
+        batch=max(settings.batch, sequences),  # every sequence must find room in one step
+        threads=cores if settings.threads == "auto" else settings.threads,
+        batch_threads=cores if settings.batch_threads == "auto" else settings.batch_threads,
+        flash_attention=settings.flash_attention,
+    )
+
+
+def _context(model: Model, settings: EngineSettings) -> int:
+    wanted = settings.context
+    if wanted == "auto":
+        wanted = min(model.train_context or _AUTO_CONTEXT, _AUTO_CONTEXT)
+    return -(-wanted // _GRANULE) * _GRANULE
+
+
+def _mib(size: int) -> str:
+    return f"{size / 2**20:,.0f} MiB"

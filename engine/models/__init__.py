@@ -1,0 +1,1 @@
+"""The catalogue: which models there are and how each wants to be asked."""

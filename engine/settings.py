@@ -1,0 +1,282 @@
+"""Every setting of the server, declared once: name, type, bounds, default and one line of help.
+
+`engine.config` makes `config.yaml`, the command line, the environment variables and the
+`--help` page from these declarations. To add a setting, add a field here and run
+`python -m engine.config > config.yaml`.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+)
+
+PREFIX = "BABELBROOK_"
+
+
+def _on_or_off(value: object) -> object:
+    """Turn `true` and `false` into `on` and `off`.
+
+    Tools that read a config file as YAML 1.1 and write it again turn an unquoted `on` into
+    `true`.
+    """
+    return {"true": "on", "false": "off"}.get(str(value).lower(), value)
+
+
+# llama.cpp's own maxima: LLAMA_MAX_SEQ and GGML_MAX_N_THREADS.
+SequenceCount = Annotated[int, Field(ge=1, le=256)]
+ThreadCount = Annotated[int, Field(ge=1, le=512)]
+ContextLength = Annotated[int, Field(ge=64)]
+Seconds = Annotated[float, Field(allow_inf_nan=False)]
+# An empty host would listen on every address, and no other text may be empty either.
+Text = Annotated[str, Field(min_length=1)]
+AutoOnOff = Annotated[Literal["auto", "on", "off"], BeforeValidator(_on_or_off)]
+
+
+class Section(BaseModel):
+    """A group of settings. Unknown names are refused and values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Server(Section):
+    """Where the server listens."""
+
+    host: Text = Field(default="127.0.0.1", description="address to listen on")
+    port: int = Field(
+        default=8080,
+        ge=0,
+        le=65535,
+        description="port to listen on; 0 picks a free one and the start-up line says which",
+    )
+
+
+class Limits(Section):
+    """What one request may hold."""
+
+    text_bytes: int = Field(
+        default=2 * 1024 * 1024,
+        ge=1,
+        description="largest text of a request, in bytes of UTF-8; above it the answer is 413",
+    )
+    body_bytes: int = Field(
+        default=16 * 1024 * 1024,
+        ge=1,
+        validate_default=True,
+        description="largest body of a request, in bytes; must be above limits.text_bytes",
+    )
+
+    @field_validator("body_bytes")
+    @classmethod
+    def _above_text_bytes(cls, body_bytes: int, info: ValidationInfo) -> int:
+        """Refuse a body limit under which no text could reach the limit of its own."""
+        text_bytes = info.data.get("text_bytes")
+        if text_bytes is not None and body_bytes <= text_bytes:
+            raise ValueError(
+                f"limits.body_bytes ({body_bytes}) must be above limits.text_bytes ({text_bytes})"
+            )
+        return body_bytes
+
+
+class Engine(Section):
+    """What translates, and with how much of the machine."""
+
+    kind: Literal["local", "echo"] = Field(
+        default="local",
+        description="local runs llama.cpp here; echo gives the text back, for tests of structure",
+    )
+    sequences: Literal["auto"] | SequenceCount = Field(
+        default="auto", description="how many texts are decoded at once"
+    )
+    context: Literal["auto"] | ContextLength = Field(
+        default="auto", description="tokens that one sequence can hold, prompt and answer together"
+    )
+    threads: Literal["auto"] | ThreadCount = Field(
+        default="auto", description="threads that decode tokens"
+    )
+    batch_threads: Literal["auto"] | ThreadCount = Field(
+        default="auto", description="threads that read prompts"
+    )
+    batch: int = Field(default=512, ge=32, le=65536, description="most tokens in one llama_decode")
+    flash_attention: AutoOnOff = Field(default="auto", description="use flash attention")
+    n_gpu_layers: int = Field(
+        default=-1,
+        ge=-1,
+        le=9999,
+        description="layers given to a GPU where the build has one; -1 is all",
+    )
+    lookahead: int = Field(
+        default=4,
+        ge=1,
+        le=64,
+        description="segments of one text decoded ahead of its reader",
+    )
+    self_check: bool = Field(
+        default=True, description="check a build that was not checked before at start"
+    )
+
+
+class Models(Section):
+    """Which model answers, and where model files lie."""
+
+    selected: Text = Field(
+        default="tatoeba-mini", description="name of an entry, or path of a .gguf file"
+    )
+    folder: Text = Field(
+        default="models",
+        description="where model files lie; relative to the folder of server.py",
+    )
+    entries: list[dict[str, Any]] = Field(default=[], description="models of your own")
+
+
+class Translation(Section):
+    """What holds for a request that does not say."""
+
+    target_lang: Text = Field(
+        default="ja", description="language to translate into, for a request that names none"
+    )
+    source_lang: Text = Field(
+        default="auto", description="language of the text, where the request does not say"
+    )
+
+
+class Streams(Section):
+    """Event streams and their readers."""
+
+    heartbeat: Seconds = Field(
+        default=15.0,
+        gt=0,
+        description="a comment line is sent after so many seconds without a token",
+    )
+    stall_timeout: Seconds = Field(
+        default=60.0,
+        gt=0,
+        description="a reader that takes nothing for so many seconds is dropped",
+    )
+
+
+class Drain(Section):
+    """The end of the process."""
+
+    deadline: Seconds = Field(
+        default=30.0,
+        ge=0,
+        description="seconds that running streams may go on after SIGTERM or SIGINT",
+    )
+
+
+class Log(Section):
+    """What is written to the log."""
+
+    level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="least severe messages that are written"
+    )
+
+
+class Settings(Section):
+    """All settings. `Settings()` holds the defaults and reads nothing from outside."""
+
+    server: Server = Field(default=Server())
+    limits: Limits = Field(default=Limits())
+    engine: Engine = Field(default=Engine())
+    models: Models = Field(default=Models())
+    translation: Translation = Field(default=Translation())
+    streams: Streams = Field(default=Streams())
+    drain: Drain = Field(default=Drain())
+    log: Log = Field(default=Log())
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One declared setting, as the config file, the command line and the help page need it."""
+
+    section: str
+    field: str
+    default: Any
+    help: str
+    schema: dict[str, Any]
+    """JSON schema of its value."""
+
+    @property
+    def name(self) -> str:
+        """The name that people use: `server.port`."""
+        return f"{self.section}.{self.field}"
+
+    @property
+    def flag(self) -> str:
+        """The command line's name: `--server.port`."""
+        return f"--{self.name}"
+
+    @property
+    def variable(self) -> str:
+        """The environment's name: `BABELBROOK_SERVER__PORT`."""
+        return f"{PREFIX}{self.section}__{self.field}".upper()
+
+    @property
+    def is_list(self) -> bool:
+        """Whether the value is a list, which flags and variables give as JSON."""
+        return self.schema.get("type") == "array"
+
+    @property
+    def allowed(self) -> str:
+        """The values it may have, in words: `a whole number from 0 to 65535`."""
+        return _in_words(self.schema)
+
+
+def _in_words(schema: dict[str, Any]) -> str:
+    """Say which values a JSON schema allows, for the kinds of schema that settings have.
+
+    Raises KeyError for another kind: a setting of a new type needs its words here.
+    """
+    if "anyOf" in schema:
+        return " or ".join(_in_words(choice) for choice in schema["anyOf"])
+    if "const" in schema:
+        return str(schema["const"])
+    if "enum" in schema:
+        *most, last = schema["enum"]
+        return f"{', '.join(most)} or {last}"
+    nouns = {
+        "array": "a list of mappings, written as JSON in flags and variables",
+        "boolean": "true or false",
+        "integer": "a whole number",
+        "number": "a number",
+        "string": "text",
+    }
+    return nouns[schema["type"]] + _range_in_words(schema)
+
+
+def _range_in_words(schema: dict[str, Any]) -> str:
+    """Say the bounds of a number's JSON schema."""
+    # Formatted, because some releases of pydantic make the 0 of a float's bound a 0.0.
+    if "maximum" in schema:
+        return f" from {schema['minimum']:.15g} to {schema['maximum']:.15g}"
+    if "minimum" in schema:
+        return f" of at least {schema['minimum']:.15g}"
+    if "exclusiveMinimum" in schema:
+        return f" above {schema['exclusiveMinimum']:.15g}"
+    return ""
+
+
+def _declared() -> Iterator[Setting]:
+    """Read the declarations above, in their order."""
+    defaults = Settings()
+    for section in Settings.model_fields:
+        group: Section = getattr(defaults, section)
+        for field, schema in type(group).model_json_schema()["properties"].items():
+            yield Setting(section, field, getattr(group, field), schema["description"], schema)
+
+
+SETTINGS = {setting.name: setting for setting in _declared()}
+"""Every setting by name, in the order of declaration."""
+
+HEADINGS = {
+    section: type(getattr(Settings(), section)).__doc__ or "" for section in Settings.model_fields
+}
+"""What each section is about, by the section's name."""

@@ -1,0 +1,50 @@
+"""HTTP: the route table, the one place to see the whole API."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tornado.web import Application
+
+from engine.interface import Engine
+from engine.settings import Settings
+from handlers.activity import Activity
+from handlers.base import UnknownPathHandler, log_access
+from handlers.languages import LanguagesHandler
+from handlers.metrics import Metrics
+from handlers.ops import HealthHandler, MetricsHandler, ReadyHandler
+from handlers.translate import TranslateHandler, TranslateStreamHandler
+
+
+def make_application(engine: Engine, settings: Settings, activity: Activity) -> Application:
+    """All routes with what their handlers need."""
+    metrics = Metrics(engine)
+    translate = {
+        "engine": engine,
+        "settings": settings,
+        "activity": activity,
+        "metrics": metrics,
+    }
+    routes: list[Any] = [
+        (r"/health", HealthHandler),
+        (r"/ready", ReadyHandler, {"engine": engine, "activity": activity}),
+        (r"/metrics", MetricsHandler, {"metrics": metrics}),
+        (r"/languages", LanguagesHandler, {"engine": engine}),
+        (r"/translate", TranslateHandler, translate),
+        (r"/translate/stream", TranslateStreamHandler, translate),
+    ]
+    paths = {pattern for pattern, *_ in routes}
+
+    def log(handler: Any) -> None:
+        log_access(handler)
+        path = handler.request.path if handler.request.path in paths else "other"
+        status = 499 if getattr(handler, "aborted", False) else handler.get_status()
+        metrics.requests.labels(path, status).inc()
+
+    return Application(
+        routes,
+        default_handler_class=UnknownPathHandler,
+        log_function=log,
+        compress_response=False,
+        serve_traceback=False,
+    )

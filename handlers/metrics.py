@@ -1,0 +1,68 @@
+"""What `/metrics` tells, in Prometheus' text format."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from engine.interface import Engine
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class Metrics:
+    """Counters and histograms of the HTTP side, and the engine's own readings."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.registry = CollectorRegistry()
+        self.registry.register(_EngineReadings(engine))
+        self.requests = Counter(
+            "babelbrook_requests",
+            "Requests answered, by path of the route table and status (499: the client left).",
+            ["path", "status"],
+            registry=self.registry,
+        )
+        self.ttft = self._histogram("ttft", "From the request to the first text.")
+        self.token_gap = self._histogram("token_gap", "Between one text and the next of a stream.")
+        self.queue = self._histogram("queue", "From the request to a sequence.")
+
+    def _histogram(self, name: str, text: str) -> Histogram:
+        return Histogram(
+            f"babelbrook_{name}_seconds", text, buckets=_SECONDS, registry=self.registry
+        )
+
+    def render(self) -> bytes:
+        """The text format."""
+        return generate_latest(self.registry)
+
+
+class _EngineReadings(Collector):
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def collect(self) -> Iterable[Metric]:
+        """Read the engine once for all of them."""
+        status = self._engine.status()
+        gauges = {
+            "requests_running": ("Generations that have a sequence.", status.running),
+            "requests_queued": ("Generations that wait for a sequence.", status.queued),
+            "sequences_used": ("Sequences in use.", status.sequences_used),
+            "sequences": ("Sequences there are.", status.sequences),
+            "kv_used_ratio": (
+                "Share of the KV cache's cells in use.",
+                status.kv_used / status.kv_size if status.kv_size else 0.0,
+            ),
+            "ready": ("1 when a model can answer.", float(status.ready)),
+        }
+        for name, (text, value) in gauges.items():
+            yield GaugeMetricFamily(f"babelbrook_{name}", text, value=value)
+        counters = {
+            "tokens": ("Output tokens.", status.tokens),
+            "prompt_tokens": ("Prompt tokens.", status.prompt_tokens),
+            "decode_steps": ("Calls of llama_decode that succeeded.", status.steps),
+        }
+        for name, (text, value) in counters.items():
+            yield CounterMetricFamily(f"babelbrook_{name}", text, value=value)

@@ -1,0 +1,122 @@
+"""The one writer of event streams.
+
+Tornado leaves the first of two overlapping `flush()` calls unresolved for ever, never times a flush
+out, and buffers without limit what nobody awaits. So one coroutine writes a response, heartbeats
+included, and waits for each flush with a time limit.
+
+Wire format: https://html.spec.whatwg.org/multipage/server-sent-events.html
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable
+from typing import Any
+
+from tornado.iostream import StreamClosedError
+
+from engine.errors import BabelbrookError
+from handlers.base import BaseHandler, dump_json
+
+DONE = "data: [DONE]\n\n"
+_PING = ": ping\n\n"
+
+
+def data(value: Any) -> str:
+    """A frame whose data is a JSON value; JSON never holds a raw line break, so one line it is."""
+    return f"data: {dump_json(value)}\n\n"
+
+
+def event(name: str, value: Any) -> str:
+    """A named frame."""
+    return f"event: {name}\n{data(value)}"
+
+
+def error(failure: BabelbrookError) -> str:
+    """The frame that ends a failed stream."""
+    return data({"error": failure.sentence, "code": failure.code})
+
+
+class ReaderGone(Exception):
+    """The client has left, or has taken nothing for `stall_timeout`; the stream is over."""
+
+
+class EventStream:
+    """Writes one response. Times are in seconds."""
+
+    def __init__(self, handler: BaseHandler, *, heartbeat: float, stall_timeout: float) -> None:
+        self._handler = handler
+        self._heartbeat = heartbeat
+        self._stall_timeout = stall_timeout
+        self._written = 0.0  # loop time of the last write
+
+    def open(self) -> None:
+        """Set the headers; they leave with the first frame."""
+        handler = self._handler
+        handler.set_header("Content-Type", "text/event-stream; charset=utf-8")
+        handler.set_header("Cache-Control", "no-cache, no-transform")
+        handler.set_header("X-Accel-Buffering", "no")
+        if handler.request.version == "HTTP/1.0":
+            # Without chunks only the end of the connection tells the end of the stream.
+            handler.set_header("Connection", "close")
+
+    async def send(self, frames: Iterable[str]) -> None:
+        """Write frames in one flush. Raises ReaderGone."""
+        self._handler.write("".join(frames))
+        await self._flush()
+
+    async def run(
+        self,
+        chunks: AsyncIterator[list[str]],
+        poke: Callable[[], None],
+        on_text: Callable[[list[str]], None],
+    ) -> None:
+        """Send every text of `chunks` as a frame, and a comment line where none came for long.
+
+        `poke` makes the source yield an empty list; `on_text` sees each list before it is written.
+        Raises ReaderGone, and what the source raises.
+        """
+        loop = asyncio.get_running_loop()
+        timer = loop.call_later(self._heartbeat, self._tick, loop, poke)
+        self._timer = timer
+        try:
+            await self._flush()  # the headers tell the client that the request was understood
+            async for texts in chunks:
+                if texts:
+                    on_text(texts)
+                    await self.send(map(data, texts))
+                elif loop.time() - self._written >= self._heartbeat:
+                    await self.send([_PING])
+                elif self._handler.aborted:
+                    raise ReaderGone
+        finally:
+            self._timer.cancel()
+
+    def _tick(self, loop: asyncio.AbstractEventLoop, poke: Callable[[], None]) -> None:
+        due = self._written + self._heartbeat
+        if due <= loop.time():
+            poke()
+            due = loop.time() + self._heartbeat
+        self._timer = loop.call_at(due, self._tick, loop, poke)
+
+    async def _flush(self) -> None:
+        if self._handler.aborted:
+            raise ReaderGone
+        try:
+            flushed = self._handler.flush()
+            if not flushed.done():
+                await asyncio.wait({flushed}, timeout=self._stall_timeout)
+                if not flushed.done():
+                    self._drop()
+                    raise ReaderGone
+            flushed.result()
+        except StreamClosedError:
+            raise ReaderGone from None
+        self._written = asyncio.get_running_loop().time()
+
+    def _drop(self) -> None:
+        """Close the socket under a stalled flush; closing the connection object would not do."""
+        connection = self._handler.request.connection
+        stream = getattr(connection, "stream", None)
+        if stream is not None:
+            stream.close()
