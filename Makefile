@@ -72,8 +72,11 @@ endef
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
 
-.venv-train/.train: training/requirements.txt
+# The last stages of a training run the new model as the server does, so they need its packages too.
+.venv-train/.train: requirements.txt training/requirements.txt
 	$(call environment,.venv-train)
+	@.venv-train/bin/python -m engine.llama.wheel
 	@echo 'Installing training/requirements.txt'
-	@.venv-train/bin/python -m pip install --quiet --disable-pip-version-check -r training/requirements.txt
+	@.venv-train/bin/python -m pip install --quiet --disable-pip-version-check \
+		-r requirements.txt -r training/requirements.txt
 	@touch $@

@@ -1,6 +1,6 @@
 """Babelbrook: the command line, the wiring, signals and the drain.
 
-    python server.py --config config.yaml
+python server.py --config config.yaml
 """
 
 from __future__ import annotations
@@ -120,7 +120,10 @@ async def _serve(settings: Settings) -> int:
     loading.result()
     host, port = sockets[0].getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
-    print(f"Babelbrook {engine.__version__}: {translator.describe()}, http://{shown}:{port}", flush=True)
+    print(
+        f"Babelbrook {engine.__version__}: {translator.describe()}, http://{shown}:{port}",
+        flush=True,
+    )
     await stop.wanted
     await stop.drain()
     http.stop()

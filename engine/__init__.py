@@ -1,3 +1,3 @@
-"""Everything below HTTP: the decode loop, translation, models, settings. Never imports tornado.web."""
+"""Everything below HTTP: decoding, translation, models, settings. Never imports tornado.web."""
 
 __version__ = "0.1.0"

@@ -349,7 +349,7 @@ class _File:
         self.errors: list[str] = []
         self._path = path
         try:
-            self._read_sections(self._parse(path.read_bytes().decode("utf-8-sig")))
+            self._read_sections(self._parse(path.read_bytes().decode("utf-8")))
         except FileNotFoundError:
             if must_exist:
                 self.errors.append(f"--config {path}: there is no such file")

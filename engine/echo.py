@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import re
+import time
+from pathlib import Path
 
+from engine.errors import NotReady, ShuttingDown
 from engine.generation import Generation, Job
 from engine.interface import EngineStatus
 from engine.models.catalogue import ModelEntry, PromptSpec
 
-_ENTRY = ModelEntry.model_construct(
+_ENTRY = ModelEntry(
     name="echo",
-    file=None,
+    file=Path(os.devnull),
     parameters=0,
-    licence=None,
     prompt=PromptSpec(template="{text}"),
     segment="sentence",
 )
+_WORD = re.compile(r"\S+\s*|\s+")
+_LONGEST = 1000  # characters of a segment; longer texts are cut here as with a model
 
 
 class EchoEngine:
@@ -27,13 +32,16 @@ class EchoEngine:
         self._running: set[asyncio.Task[None]] = set()
         self._ready = False
         self._tokens = 0
+        self._prompt_tokens = 0
 
     async def start(self) -> None:
         """Make ready; nothing is loaded."""
         self._ready = True
 
     def submit(self, job: Job) -> Generation:
-        """Give the text back in a task of its own."""
+        """Give the text back in a task of its own. Raises NotReady before `start`, after `stop`."""
+        if not self._ready:
+            raise NotReady("No model is ready to answer yet.")
         generation = Generation(job)
         task = asyncio.get_running_loop().create_task(self._echo(generation))
         self._running.add(task)
@@ -41,32 +49,46 @@ class EchoEngine:
         return generation
 
     async def _echo(self, generation: Generation) -> None:
-        words = re.findall(r"\S+\s*|\s+", generation.job.text)
-        limit = generation.job.max_tokens
-        for number, word in enumerate(words):
+        """Feed one word after the other, as many as `max_tokens` allows: a word is a token here."""
+        generation.started = time.monotonic()
+        job = generation.job
+        words = _WORD.findall(job.text)
+        generation.prompt_tokens = len(words)
+        self._prompt_tokens += len(words)
+        for number, word in enumerate(words, 1):
             if generation.cancelled:
-                return generation.feed("", 0, "cancelled")
-            if number == limit:
-                return generation.feed("", 0, "length")
+                generation.feed("", 0, "cancelled")
+                return
+            if not self._ready:
+                generation.fail(ShuttingDown("The server is shutting down."))
+                return
             self._tokens += 1
+            if number == job.max_tokens:
+                generation.feed(word, 1, "length")
+                return
             generation.feed(word, 1, None)
             await asyncio.sleep(0)
         generation.feed("", 0, "stop")
 
     def fits(self, text: str, source_lang: str | None, target_lang: str) -> bool:
-        """Short enough to be a segment: longer texts are cut here as with a model."""
-        return len(text) <= 1000
+        """Whether it is short enough for a segment."""
+        return len(text) <= _LONGEST
 
     def status(self) -> EngineStatus:
         """The present reading."""
-        return EngineStatus(ready=self._ready, running=len(self._running), tokens=self._tokens)
+        return EngineStatus(
+            ready=self._ready,
+            running=len(self._running),
+            tokens=self._tokens,
+            prompt_tokens=self._prompt_tokens,
+        )
 
     def describe(self) -> str:
         """What runs, for the start-up line."""
         return "echo engine (gives every text back)"
 
     def stop(self) -> None:
-        """Nothing is loaded; running echoes end by themselves."""
+        """End what runs with a `shutting_down` error, at its next word."""
         self._ready = False
 
     @property

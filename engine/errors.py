@@ -25,7 +25,7 @@ class BadRequest(BabelbrookError):
 
 
 class UnknownLanguage(BabelbrookError):
-    """A language that is no language, or one that the model cannot do; the sentence lists those it can."""
+    """No language, or one that the model cannot do; the sentence lists those it can."""
 
     status = 400
     code = "unknown_language"

@@ -25,9 +25,7 @@ _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 def dump_json(value: Any) -> str:
     """JSON with every character as itself; refuses what JSON cannot say (NaN)."""
-    return ujson.dumps(
-        value, ensure_ascii=False, escape_forward_slashes=False, allow_nan=False
-    )
+    return ujson.dumps(value, ensure_ascii=False, escape_forward_slashes=False, allow_nan=False)
 
 
 class NotFound(BabelbrookError):
@@ -115,7 +113,9 @@ class BaseHandler(RequestHandler):
     def allowed_methods(self) -> list[str]:
         """The methods that this handler's class answers."""
         own = type(self)
-        return [m for m in _METHODS if getattr(own, m.lower()) is not getattr(RequestHandler, m.lower())]
+        return [
+            m for m in _METHODS if getattr(own, m.lower()) is not getattr(RequestHandler, m.lower())
+        ]
 
 
 class UnknownPathHandler(BaseHandler):
@@ -143,7 +143,7 @@ def log_access(handler: RequestHandler) -> None:
 
 
 def _check_values(value: Any) -> None:
-    """Refuse what JSON cannot say in any depth; a loop, because the depth is the client's choice."""
+    """Refuse what JSON cannot say, in any depth; a loop, as the depth is the client's choice."""
     rest = [value]
     while rest:
         item = rest.pop()

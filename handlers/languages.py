@@ -10,7 +10,7 @@ from handlers.base import BaseHandler
 
 
 class LanguagesHandler(BaseHandler):
-    """An array of source languages with their targets, and `native_name` beside LibreTranslate's."""
+    """An array of source languages with their targets; `native_name` is our addition."""
 
     def initialize(self, engine: Engine) -> None:
         self.engine = engine

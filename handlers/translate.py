@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from typing import Any
 
@@ -52,8 +53,10 @@ class _TranslateBase(BaseHandler):
         if sum(len(text.encode()) for text in texts) > limit:
             raise TextTooLong(f"The text is longer than {limit:,} bytes. Send it in parts.")
         if request.model not in (None, self.engine.entry.name):
-            raise UnknownModel(f"There is no model '{request.model[:100]}' here; it is"
-                               f" '{self.engine.entry.name}' that runs.")
+            raise UnknownModel(
+                f"There is no model '{request.model[:100]}' here; it is"
+                f" '{self.engine.entry.name}' that runs."
+            )
         if not self.engine.status().ready:
             raise NotReady("No model is ready to answer yet.")
         return request, ignored
@@ -186,14 +189,24 @@ class TranslateStreamHandler(_TranslateBase):
         try:
             await stream.run(translation.pieces(), translation.poke, self._observe)
         except BabelbrookError as failure:
-            self.log_fields["error"] = failure.code
-            await stream.send([sse.error(failure)])
+            await self._fail(stream, failure)
+            return
+        except sse.ReaderGone:
+            raise
+        except Exception:
+            # The headers are out: an error event is the only answer left.
+            self.log_exception(*sys.exc_info())
+            await self._fail(stream, BabelbrookError("The translation failed. Please try again."))
             return
         frames = [sse.DONE]
         if request.stream_options and request.stream_options.usage:
             usage = self.note_usage(self._first_text, self._begun)
             frames.insert(0, sse.event("usage", usage))
         await stream.send(frames)
+
+    async def _fail(self, stream: sse.EventStream, failure: BabelbrookError) -> None:
+        self.log_fields["error"] = failure.code
+        await stream.send([sse.error(failure)])
 
     def _observe(self, texts: list[str]) -> None:
         now = time.monotonic()

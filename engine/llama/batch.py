@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Sequence
+from typing import Any, cast
 
 import llama_cpp
 import numpy as np
+from numpy.typing import NDArray
 
 
 class Batch:
@@ -38,14 +40,15 @@ class Batch:
 
     def _make_native(self) -> llama_cpp.llama_batch:
         native = llama_cpp.llama_batch()
-        arrays = {
+        arrays: dict[str, NDArray[Any]] = {
             "token": self._token_array,
             "pos": self._position_array,
             "n_seq_id": self._counts,
             "seq_id": self._pointers,
             "logits": self._output_array,
         }
-        for name, kind in llama_cpp.llama_batch._fields_:
+        for field in llama_cpp.llama_batch._fields_:
+            name, kind = field[0], cast(Any, field[1])
             if name in arrays:
                 setattr(native, name, ctypes.cast(arrays[name].ctypes.data, kind))
         return native
@@ -73,7 +76,7 @@ class Batch:
         self._outputs.append(1)
 
     def add_chunk(self, tokens: Sequence[int], start: int, sequence: int, *, output: bool) -> None:
-        """Add a part of a prompt from position `start`; with `output`, logits after its last token."""
+        """Add part of a prompt from position `start`; `output` asks for logits after its last."""
         count = len(tokens)
         self._tokens.extend(tokens)
         self._positions.extend(range(start, start + count))

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import ModelError
+from engine.llama import wheel
 from engine.models.catalogue import ModelEntry
 from engine.settings import Engine as EngineSettings
 
@@ -92,7 +93,7 @@ def _crash(number: int) -> tuple[str, ...]:
             "This build of llama.cpp uses instructions that this CPU does not have: it was compiled"
             " on another machine."
         )
-    elif _cpu_has_amx():
+    elif any(name.startswith("amx") for name in wheel.cpu_features()):
         cause = (
             "This CPU has AMX, and a llama.cpp compiled by GCC older than 11.5, 12.4, 13.3 or 14"
             " without -fno-tree-dse -fno-dse crashes in its first decode there (GCC PR 114098)."
@@ -105,13 +106,6 @@ def _crash(number: int) -> tuple[str, ...]:
         " (about 4 minutes), then run python server.py --check."
     )
     return (f"The check crashed with {name}. {cause} {cure}",)
-
-
-def _cpu_has_amx() -> bool:
-    try:
-        return "amx_tile" in Path("/proc/cpuinfo").read_text()
-    except OSError:
-        return False
 
 
 # Which builds were checked -----------------------------------------------------------------------
@@ -145,11 +139,7 @@ def _build_key() -> str:
         for folder in folders or ()
         for file in sorted(Path(folder, "lib").glob("*"))
     ]
-    try:
-        cpu = [x for x in Path("/proc/cpuinfo").read_text().splitlines() if x.startswith("flags")][:1]
-    except OSError:
-        cpu = []
-    return hashlib.sha256(repr((stats, cpu)).encode()).hexdigest()[:32]
+    return hashlib.sha256(repr((stats, wheel.cpu_features())).encode()).hexdigest()[:32]
 
 
 # The child ---------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from dataclasses import dataclass
+from typing import Any
 
 import llama_cpp
 import numpy as np
@@ -19,7 +20,7 @@ _FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
 
 @dataclass(frozen=True, slots=True)
 class ContextSize:
-    """Sizes of a context. `context` counts the tokens of one sequence, prompt and answer together."""
+    """Sizes of a context. `context` counts one sequence's tokens, prompt and answer together."""
 
     sequences: int
     context: int
@@ -67,7 +68,7 @@ class Context:
 
     @staticmethod
     def _params(size: ContextSize) -> llama_cpp.llama_context_params:
-        params = llama_cpp.llama_context_default_params()
+        params: llama_cpp.llama_context_params = llama_cpp.llama_context_default_params()
         params.n_ctx = size.sequences * size.context
         params.n_seq_max = size.sequences
         params.n_batch = params.n_ubatch = size.batch
@@ -94,14 +95,15 @@ class Context:
             raise DecodeError(code)
 
     def logits(self, rows: int) -> NDArray[np.float32]:
-        """Logits of the last batch's outputs, shape (rows, vocabulary), in the order they were added.
+        """Logits of the last batch's outputs, shape (rows, vocabulary), in the order of adding.
 
         A view of llama.cpp's own buffer: valid until the next decode.
         """
         pointer = llama_cpp.llama_get_logits(self.handle)
         address = ctypes.cast(pointer, ctypes.c_void_p).value
-        buffer = (ctypes.c_float * (rows * self._vocab_size)).from_address(address or 0)
-        return np.frombuffer(buffer, np.float32).reshape(rows, self._vocab_size)
+        buffer: Any = (ctypes.c_float * (rows * self._vocab_size)).from_address(address or 0)
+        flat: NDArray[np.float32] = np.frombuffer(buffer, np.float32)
+        return flat.reshape(rows, self._vocab_size)
 
     def clear(self, sequence: int) -> None:
         """Forget a sequence; removing a whole one never fails."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 
 from tornado.ioloop import IOLoop
 
@@ -19,7 +19,34 @@ from engine.models.catalogue import ModelEntry
 from engine.settings import Engine as EngineSettings
 from engine.translation.prompts import ChatTemplate, PromptForm
 
-logger = logging.getLogger("babelbrook.engine")
+
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A model with all that answers by it."""
+
+    model: Model
+    form: PromptForm
+    size: ContextSize
+    scheduler: Scheduler
+    around: dict[tuple[str | None, str], tuple[list[int], list[int]]] = field(default_factory=dict)
+
+    def tokens_around(self, source: str | None, target: str) -> tuple[list[int], list[int]]:
+        """The prompt's tokens before and after the text; the same for every text of a pair."""
+        key = (source, target)
+        if key not in self.around:
+            model = self.model
+            before, after = self.form.around(source, target)
+            head = model.tokenize(before, special=True)
+            # Some chat templates spell the BOS token themselves; it must not come twice.
+            if model.bos is not None and head[:1] != [model.bos]:
+                head.insert(0, model.bos)
+            self.around[key] = head, model.tokenize(after, special=True)
+        return self.around[key]
+
+    def prompt(self, job: Job) -> list[int]:
+        """The tokens of a job's whole prompt."""
+        before, after = self.tokens_around(job.source_lang, job.target_lang)
+        return [*before, *self.model.tokenize(job.text, special=False), *after]
 
 
 class LocalEngine:
@@ -29,98 +56,70 @@ class LocalEngine:
         self.entry = entry
         self._settings = settings
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decode")
-        self._model: Model | None = None
-        self._size: ContextSize | None = None
-        self._form: PromptForm | None = None
-        self._scheduler: Scheduler | None = None
+        self._loop = IOLoop.current()
+        self._loaded: _Loaded | None = None
         self._run: Future[None] | None = None
-        self._around: dict[tuple[str | None, str], tuple[list[int], list[int]]] = {}
-        self._loop: IOLoop | None = None
 
     async def start(self) -> None:
         """Load the model on the decode thread and begin to decode. Raises ModelError."""
-        self._loop = IOLoop.current()
-        await asyncio.get_running_loop().run_in_executor(self._executor, self._load)
-        self._run = self._executor.submit(self._decode)
+        loop = asyncio.get_running_loop()
+        self._loaded = loaded = await loop.run_in_executor(self._executor, self._load)
+        self._run = self._executor.submit(_decode, loaded)
 
-    def _load(self) -> None:
+    def _load(self) -> _Loaded:
         model = Model(self.entry.file, n_gpu_layers=self._settings.n_gpu_layers)
         try:
             template = model.chat_template
             chat = ChatTemplate(template, model.bos_text, model.eos_text) if template else None
-            self._form = PromptForm(self.entry.prompt, chat)
-            self._size = size = sizing.choose(model, self._settings)
-            self._scheduler = Scheduler(model, lambda: Context(model, size), self._hand_over)
+            form = PromptForm(self.entry.prompt, chat)
+            size = sizing.choose(model, self._settings)
+            scheduler = Scheduler(model, lambda: Context(model, size), self._hand_over)
         except ModelError:
             model.close()
             raise
-        self._model = model
-
-    def _decode(self) -> None:
-        """What the executor's thread does from the start to the stop."""
-        assert self._scheduler is not None and self._model is not None
-        try:
-            self._scheduler.run()
-        finally:
-            self._model.close()
+        return _Loaded(model, form, size, scheduler)
 
     def _hand_over(self, news: list[News]) -> None:
         # A closed loop drops callbacks in silence, so nothing ever waits for this one.
-        assert self._loop is not None
         self._loop.add_callback(_feed, news)
 
-    def submit(self, job: Job) -> Generation:
-        """Queue a job. Raises NotReady, BadRequest for the prompt, ModelError for a broken form."""
-        scheduler = self._scheduler
-        if scheduler is None or scheduler.ended or self._run is None:
+    def _ready(self) -> _Loaded:
+        loaded = self._loaded
+        if loaded is None or loaded.scheduler.ended:
             raise NotReady("No model is ready to answer yet.")
-        before, after = self._tokens_around(job.source_lang, job.target_lang)
-        prompt = [*before, *self._tokens(job.text), *after]
-        assert self._size is not None
-        if len(prompt) >= self._size.context:
-            raise ModelError(
-                f"A segment of {len(prompt)} tokens does not fit a sequence of {self._size.context}."
-            )
+        return loaded
+
+    def submit(self, job: Job) -> Generation:
+        """Queue a job.
+
+        Raises NotReady, BadRequest where the prompt needs a source language, and ModelError for a
+        segment that does not fit a sequence (see `fits`).
+        """
+        loaded = self._ready()
+        prompt, context = loaded.prompt(job), loaded.size.context
+        if len(prompt) >= context:
+            raise ModelError(f"{len(prompt)} tokens do not fit a sequence of {context}.")
         generation = Generation(job)
         generation.prompt_tokens = len(prompt)
-        scheduler.submit(generation, prompt, job.max_tokens)
+        loaded.scheduler.submit(generation, prompt, job.max_tokens)
         return generation
-
-    def _tokens(self, text: str) -> list[int]:
-        assert self._model is not None
-        return self._model.tokenize(text, special=False)
-
-    def _tokens_around(self, source: str | None, target: str) -> tuple[list[int], list[int]]:
-        """The prompt's tokens before and after the text; the same for every text of a pair."""
-        key = (source, target)
-        if key not in self._around:
-            assert self._model is not None and self._form is not None
-            before, after = self._form.around(source, target)
-            bos, model = self._model.bos, self._model
-            # Some chat templates spell the BOS token themselves; it must not come twice.
-            add_bos = bos is not None and not before.startswith(model.bos_text or "\0")
-            head = ([bos] if add_bos and bos is not None else []) + model.tokenize(before, special=True)
-            self._around[key] = head, model.tokenize(after, special=True)
-        return self._around[key]
 
     def fits(self, text: str, source_lang: str | None, target_lang: str) -> bool:
         """Whether the prompt for a segment leaves half of the sequence to its translation."""
-        if self._size is None:
-            raise NotReady("No model is ready to answer yet.")
-        half = self._size.context // 2
-        if len(text) > half * 16:  # no need to tokenise what cannot fit: no piece is longer
+        loaded = self._ready()
+        half = loaded.size.context // 2
+        if len(text) > half * 16:  # spares the work: hardly any token is longer
             return False
-        before, after = self._tokens_around(source_lang, target_lang)
-        return len(before) + len(self._tokens(text)) + len(after) <= half
+        return len(loaded.prompt(Job(text, source_lang, target_lang))) <= half
 
     def status(self) -> EngineStatus:
         """The present reading."""
-        scheduler, size = self._scheduler, self._size
-        if scheduler is None or size is None:
+        if self._loaded is None:
             return EngineStatus(ready=False)
+        scheduler, size = self._loaded.scheduler, self._loaded.size
         running = scheduler.running
         return EngineStatus(
-            ready=self._run is not None and not scheduler.ended,
+            ready=not scheduler.ended,
             running=running,
             queued=scheduler.queued,
             sequences_used=running,
@@ -134,9 +133,9 @@ class LocalEngine:
 
     def describe(self) -> str:
         """What runs and with what sizes."""
-        if self._size is None or self._model is None:
+        if self._loaded is None:
             return f"model {self.entry.name} (not loaded)"
-        size, millions = self._size, self._model.parameters / 1e6
+        size, millions = self._loaded.size, self._loaded.model.parameters / 1e6
         return (
             f"model {self.entry.name} ({millions:,.1f} M parameters), context {size.context},"
             f" sequences {size.sequences}, threads {size.threads}"
@@ -144,8 +143,8 @@ class LocalEngine:
 
     def stop(self) -> None:
         """End what runs and free the model, on the decode thread; returns at once."""
-        if self._scheduler is not None:
-            self._scheduler.stop()
+        if self._loaded is not None:
+            self._loaded.scheduler.stop()
         self._executor.shutdown(wait=False)
 
     @property
@@ -154,7 +153,16 @@ class LocalEngine:
         return self._run is None or self._run.done()
 
 
+def _decode(loaded: _Loaded) -> None:
+    """What the executor's thread does from the start to the stop."""
+    try:
+        loaded.scheduler.run()
+    finally:
+        loaded.model.close()
+
+
 def _feed(news: list[News]) -> None:
+    """Runs on the event loop."""
     for generation, text, tokens, finish in news:
         if isinstance(finish, BabelbrookError):
             generation.fail(finish)

@@ -1,4 +1,4 @@
-"""What this machine offers the engine: processor cores and free memory, limits of a container included."""
+"""What this machine offers: cores and free memory, a container's limits included."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _allowed_cpus() -> int:
 
 
 def free_memory() -> int:
-    """Bytes that can be allocated without swapping: the system's estimate, within the container's."""
+    """Bytes that can be had without swapping: the system's estimate, within the container's."""
     free = _system_free()
     limit = _read(_CGROUP / "memory.max") or "max"
     if limit != "max":

@@ -63,7 +63,10 @@ class Model:
     def metadata(self) -> dict[str, str]:
         """The GGUF's scalar metadata, every value as text (arrays are left out by llama.cpp)."""
         count = llama_cpp.llama_model_meta_count(self.handle)
-        key, value = (llama_cpp.llama_model_meta_key_by_index, llama_cpp.llama_model_meta_val_str_by_index)
+        key, value = (
+            llama_cpp.llama_model_meta_key_by_index,
+            llama_cpp.llama_model_meta_val_str_by_index,
+        )
         return {self._meta(key, i): self._meta(value, i) for i in range(count)}
 
     def _meta(self, function: Callable[..., int], index: int) -> str:
@@ -88,7 +91,7 @@ class Model:
 
     @cached_property
     def pieces(self) -> list[bytes]:
-        """The bytes of every token, by id; control tokens have none. Built once, 12k tokens in 6 ms."""
+        """The bytes of every token, by id; control tokens have none."""
         return [self._piece(token) for token in range(self.vocab_size)]
 
     def _piece(self, token: int) -> bytes:
@@ -106,7 +109,7 @@ class Model:
             return ""
         return bytes(llama_cpp.llama_vocab_get_text(self.vocab, token)).decode("utf-8", "replace")
 
-    @property
+    @cached_property
     def bos(self) -> int | None:
         """The token that opens a sequence, None where the model wants none."""
         token = int(llama_cpp.llama_vocab_bos(self.vocab))
@@ -139,7 +142,7 @@ class Model:
 
 
 def _check_file(path: Path) -> None:
-    """Refuse what cannot be a model before llama.cpp sees it, with a plainer sentence than its own."""
+    """Refuse what cannot be a model before llama.cpp sees it, in a plainer sentence."""
     try:
         with path.open("rb") as file:
             magic = file.read(4)

@@ -22,7 +22,7 @@ def greedy(logits: NDArray[np.float32]) -> list[int]:
 
 
 class Sampler:
-    """A sampler chain in llama.cpp's own order: penalties, top-k, top-p, min-p, temperature, draw."""
+    """A sampler chain in llama.cpp's order: penalties, top-k, top-p, min-p, temperature, draw."""
 
     def __init__(self, sampling: Sampling, vocab_size: int) -> None:
         self._chain: Any = llama_cpp.llama_sampler_chain_init(

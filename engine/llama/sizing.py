@@ -39,9 +39,8 @@ def choose(model: Model, settings: EngineSettings, free: int | None = None) -> C
     room = int((machine.free_memory() if free is None else free) * _MEMORY_SHARE)
     context = _context(model, settings)
     per_sequence = context * kv_bytes_per_token(model)
-    sequences = settings.sequences
-    if sequences == "auto":
-        sequences = max(1, min(_AUTO_SEQUENCES, room // max(1, per_sequence)))
+    most = max(1, min(_AUTO_SEQUENCES, room // max(1, per_sequence)))
+    sequences = most if settings.sequences == "auto" else settings.sequences
     if sequences * per_sequence > room:
         raise ModelError(
             f"{sequences} sequences of {context} tokens need {_mib(sequences * per_sequence)} of KV"
@@ -60,9 +59,8 @@ def choose(model: Model, settings: EngineSettings, free: int | None = None) -> C
 
 
 def _context(model: Model, settings: EngineSettings) -> int:
-    wanted = settings.context
-    if wanted == "auto":
-        wanted = min(model.train_context or _AUTO_CONTEXT, _AUTO_CONTEXT)
+    trained = min(model.train_context or _AUTO_CONTEXT, _AUTO_CONTEXT)
+    wanted = trained if settings.context == "auto" else settings.context
     return -(-wanted // _GRANULE) * _GRANULE
 
 

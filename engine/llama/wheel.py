@@ -233,7 +233,7 @@ def build_wheel(build: Build, folder: Path) -> Path:
 
     The wheel appears whole, by a rename, so that two builds at once or a kill do no harm.
     """
-    say(f"Building {PACKAGE} {build.version} for this machine, about 4 minutes on 2 cores, with")
+    say(f"Building {PACKAGE} {build.version} for this machine, about 5 minutes on 2 cores, with")
     for line in (*build.compilers.values(), *map("=".join, build.variables.items())):
         say(f"  {line}")
     folder.mkdir(parents=True, exist_ok=True)
@@ -274,10 +274,9 @@ def run_build(made: Path) -> None:
 
 def progress(log: Path) -> str:
     """How far a build is, from the counter `[12/193]` that ninja puts before each command."""
-    with log.open("rb") as file:
-        file.seek(max(0, log.stat().st_size - 65536))
-        steps = re.findall(rb"^\s*\[(\d+)/(\d+)\]", file.read(), re.MULTILINE)
-    return f"step {int(steps[-1][0])} of {int(steps[-1][1])}" if steps else "preparing"
+    text = log.read_text(encoding="utf-8", errors="replace")
+    steps = re.findall(r"^\s*\[(\d+)/(\d+)\]", text, re.MULTILINE)
+    return "step {} of {}".format(*steps[-1]) if steps else "preparing"
 
 
 def diagnosis(log: Path) -> str:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 
-from engine.errors import CutShort
+from engine.errors import CutShort, ModelError
 from engine.generation import Generation, Job, Sampling
 from engine.interface import Engine
 from engine.translation.answer import Answer
@@ -17,7 +18,7 @@ from engine.translation.segments import Segment, segments
 class TranslationRequest:
     """What is to be translated, its languages already chosen among those of the model.
 
-    `max_tokens` bounds the answer to each segment.
+    `source_lang` None means unknown. `max_tokens` bounds the answer to each segment.
     """
 
     text: str
@@ -31,23 +32,38 @@ class TranslationRequest:
 class Translation:
     """One text on its way through the engine.
 
-    Up to `lookahead` segments are decoded at a time while their pieces leave in order.
+    Up to `lookahead` segments are decoded at a time while their pieces leave in order. Making one
+    decodes nothing yet, but raises what the prompt form has against the request.
     """
 
     def __init__(self, engine: Engine, request: TranslationRequest, lookahead: int) -> None:
         self._engine = engine
         self._request = request
         self._lookahead = lookahead
+        if not self._fits(""):
+            raise ModelError(
+                "The model's prompt alone fills half of a sequence. Raise engine.context."
+            )
         self._segments: Iterator[Segment] = segments(
             request.text, request.source_lang, engine.entry.segment, self._fits
         )
         self._window: deque[tuple[Segment, Generation | None]] = deque()
         self._cancelled = False
-        self.prompt_tokens = 0
-        self.output_tokens = 0
+        self._prompt_tokens = 0
+        self._output_tokens = 0
 
     def _fits(self, text: str) -> bool:
         return self._engine.fits(text, self._request.source_lang, self._request.target_lang)
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens of all prompts so far, those of segments ahead of the reader too."""
+        return self._prompt_tokens + sum(g.prompt_tokens for _, g in self._window if g)
+
+    @property
+    def output_tokens(self) -> int:
+        """Tokens decoded so far, those of segments ahead of the reader too."""
+        return self._output_tokens + sum(g.output_tokens for _, g in self._window if g)
 
     def cancel(self) -> None:
         """End it: the engine frees its sequences at its next step and `pieces` returns."""
@@ -68,14 +84,14 @@ class Translation:
         Raises CutShort for a segment that the model did not finish, and what the engine raises.
         """
         try:
-            while not self._cancelled and self._fill_window():
+            while await self._fill_window():
                 segment, generation = self._window[0]
                 if generation is None:
-                    yield [segment.gap + segment.text]
+                    yield [segment.gap]
                 else:
                     async for pieces in self._answer(segment, self._at_the_head(generation)):
                         yield pieces
-                self._window.popleft()
+                self._leave_head()
         finally:
             self.cancel()
 
@@ -83,17 +99,26 @@ class Translation:
         """The whole translation."""
         return "".join([piece async for pieces in self.pieces() for piece in pieces])
 
-    def _fill_window(self) -> bool:
+    async def _fill_window(self) -> bool:
         """Submit segments until `lookahead` are on their way; False when there are none."""
-        while len(self._window) < self._lookahead:
+        while not self._cancelled and len(self._window) < self._lookahead:
             segment = next(self._segments, None)
             if segment is None:
                 break
             generation = None
-            if segment.translatable:
+            if segment.text:
                 generation = self._engine.submit(self._job(segment, ahead=bool(self._window)))
             self._window.append((segment, generation))
-        return bool(self._window)
+            # Cutting and tokenising take some milliseconds where it comes to the worst, and a text
+            # without letters waits for nothing else: let the others on the event loop have a turn.
+            await asyncio.sleep(0)
+        return not self._cancelled and bool(self._window)
+
+    def _leave_head(self) -> None:
+        _, generation = self._window.popleft()
+        if generation is not None:
+            self._prompt_tokens += generation.prompt_tokens
+            self._output_tokens += generation.output_tokens
 
     def _job(self, segment: Segment, *, ahead: bool) -> Job:
         request = self._request
@@ -123,8 +148,6 @@ class Translation:
             yield [text for text in map(answer.take, pieces) if text]
             if self._cancelled:
                 return
-        self.prompt_tokens += generation.prompt_tokens
-        self.output_tokens += generation.output_tokens
         if generation.finish == "length" and not self._request.ignore_eos:
             raise self._cut_short(segment, generation)
         if answer.empty:  # the model said nothing: better the source than a hole in the text

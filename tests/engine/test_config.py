@@ -432,6 +432,26 @@ class TestFile:
         assert loaded.translation.target_lang == "no"
         assert loaded.models.selected == "017"
 
+    def test_few_words_of_an_entry_are_more_than_text(self, write: WriteFile) -> None:
+        text = [
+            "no",
+            "on",
+            "yes",
+            "017",
+            "0x1f",
+            "1_000",
+            "1:30",
+            "2024-01-01",
+            ".inf",
+            "1e3",
+            "~x",
+        ]
+        more = {"null": None, "~": None, "true": True, "False": False, "-3": -3, "0.5": 0.5}
+        listed = "\n".join(f"  - {{value: {word}}}" for word in [*text, *more, "'true'", "'1'"])
+        loaded = load_file(write(f"models:\n  entries:\n{listed}\n"))
+        found = [entry["value"] for entry in loaded.models.entries]
+        assert found == [*text, *more.values(), "true", "1"]
+
     def test_all_that_is_wrong_is_listed(self, write: WriteFile) -> None:
         path = write("server: {port: x, prot: 1}\nsever: {}\nlog: {level: loud}\n")
         found = file_sentences(path, "--hots", "1", "--engine", "x", BABELBROOK_PORT="1")

@@ -397,7 +397,7 @@ def test_progress_is_the_last_step_that_ninja_counted(tmp_path: Path) -> None:
     log = tmp_path / "build.log"
     log.write_text("Collecting llama-cpp-python\n")
     assert wheel.progress(log) == "preparing"
-    log.write_text("x" * 100_000 + "\n  [9/193] cc -o a.o\n  [10/193] cc -o b[1/2].o\n")
+    log.write_text("  [9/193] cc -o a.o\n  [10/193] cc -o b[1/2].o\n" + "warning\n" * 50_000)
     assert wheel.progress(log) == "step 10 of 193"
 
 

@@ -1,0 +1,1 @@
+"""Measurements of the running server, as a client sees it."""

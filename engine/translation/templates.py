@@ -1,0 +1,58 @@
+"""Prompt templates: `{text}` and the names of the languages in a text of the model's own."""
+
+from __future__ import annotations
+
+import string
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+FIELDS = ("text", "source_lang", "target_lang")
+
+
+@dataclass(frozen=True, slots=True)
+class Template:
+    """A template taken apart: literal text, each piece with the field behind it (None at the end).
+
+    Braces that are meant as such are doubled, as in `str.format`.
+
+    >>> Template.parse("To {target_lang}: {text}").around({"target_lang": "Japanese"})
+    ('To Japanese: ', '')
+    """
+
+    parts: tuple[tuple[str, str | None], ...]
+
+    @classmethod
+    def parse(cls, source: str) -> Template:
+        """Raises ValueError, with a sentence, for what is no template with `{text}` once."""
+        found = list(string.Formatter().parse(source))
+        for _, field, form, conversion in found:
+            if field is not None and (field not in FIELDS or form or conversion):
+                raise ValueError(
+                    f"the template may hold {{text}}, {{source_lang}} and {{target_lang}} as they are,"
+                    f" not {{{field[:40]}}} or anything behind a name"
+                )
+        template = cls(tuple((literal, field) for literal, field, _, _ in found))
+        if template.count("text") != 1:
+            raise ValueError("the template must hold {text} exactly once")
+        return template
+
+    def count(self, field: str) -> int:
+        """How often a field occurs."""
+        return sum(1 for _, name in self.parts if name == field)
+
+    def fill(self, value: Callable[[str], str]) -> str:
+        """The text with every field replaced by its value."""
+        return "".join(
+            literal + ("" if field is None else value(field)) for literal, field in self.parts
+        )
+
+    def around(self, names: Mapping[str, str]) -> tuple[str, str]:
+        """What stands before the text and after it."""
+        sides, side = ["", ""], 0
+        for literal, field in self.parts:
+            sides[side] += literal
+            if field == "text":
+                side = 1
+            elif field is not None:
+                sides[side] += names[field]
+        return sides[0], sides[1]

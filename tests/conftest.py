@@ -1,0 +1,94 @@
+"""What all tests share: the tree, the embedded model and a server as a process."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MODEL = ROOT / "models" / "tatoeba-mini-q8_0.gguf"
+SENTENCES = ROOT / "tests" / "data" / "sentences.txt"
+START_SECONDS = 60.0
+
+
+class ServerProcess:
+    """`python server.py` on a free port of the loopback interface."""
+
+    def __init__(self, *flags: str, environ: dict[str, str] | None = None) -> None:
+        self._log = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
+        self._out = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
+        self.process = subprocess.Popen(
+            [sys.executable, "server.py", "--port", "0", *flags],
+            cwd=ROOT,
+            env=os.environ | (environ or {}),
+            stdin=subprocess.DEVNULL,
+            stdout=self._out,
+            stderr=self._log,
+        )
+        try:
+            self.start_line = self._await_start_line()
+        except AssertionError:
+            self.close()
+            raise
+        self.url = "http://" + self.start_line.rsplit("http://", 1)[1]
+        self.port = int(self.url.rsplit(":", 1)[1])
+
+    def _await_start_line(self) -> str:
+        deadline = time.monotonic() + START_SECONDS
+        while time.monotonic() < deadline and self.process.poll() is None:
+            self._out.seek(0)
+            if (line := self._out.readline()).endswith("\n"):
+                return line.strip()
+            time.sleep(0.02)
+        raise AssertionError(f"the server did not start: {self.log()}")
+
+    def log(self) -> str:
+        """What the server wrote to its log so far."""
+        self._log.seek(0)
+        return self._log.read()
+
+    def stop(self, number: int = signal.SIGTERM, timeout: float = 30.0) -> int:
+        """Send a signal and return the exit status."""
+        if self.process.poll() is None:
+            self.process.send_signal(number)
+        return self.process.wait(timeout)
+
+    def close(self) -> None:
+        """End the process however it is and close its files."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait(10)
+        self._log.close()
+        self._out.close()
+
+
+@pytest.fixture(scope="session")
+def server() -> Iterator[ServerProcess]:
+    """One server on the embedded model for all tests that do not end it."""
+    process = ServerProcess("--engine.sequences", "8", "--engine.threads", "1")
+    yield process
+    log = process.log()
+    process.close()
+    assert "Traceback" not in log, log
+
+
+@pytest.fixture(scope="session")
+def client(server: ServerProcess) -> Iterator[httpx.Client]:
+    """An HTTP client of `server`."""
+    with httpx.Client(base_url=server.url, timeout=60) as http:
+        yield http
+
+
+@pytest.fixture(scope="session")
+def sentences() -> list[str]:
+    """English sentences of our own, in the reach of the embedded model."""
+    return SENTENCES.read_text(encoding="utf-8").splitlines()
