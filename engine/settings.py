@@ -99,10 +99,10 @@ class Engine(Section):
         default="auto", description="tokens that one sequence can hold, prompt and answer together"
     )
     threads: Literal["auto"] | ThreadCount = Field(
-        default="auto", description="threads that decode tokens"
+        default="auto", description="threads of a step that decodes; auto is the physical cores"
     )
-    batch_threads: Literal["auto"] | ThreadCount = Field(
-        default="auto", description="threads that read prompts"
+    prompt_threads: Literal["auto"] | ThreadCount = Field(
+        default="auto", description="threads of a step that also reads prompts; auto is as threads"
     )
     batch: int = Field(default=512, ge=32, le=65536, description="most tokens in one llama_decode")
     flash_attention: AutoOnOff = Field(default="auto", description="use flash attention")

@@ -26,7 +26,7 @@ class ContextSize:
     context: int
     batch: int
     threads: int
-    batch_threads: int
+    prompt_threads: int
     flash_attention: str = "auto"
 
 
@@ -65,6 +65,7 @@ class Context:
             raise ModelError(f"No context of {size.sequences} x {size.context} tokens: {reason}")
         self._memory = llama_cpp.llama_get_memory(self.handle)
         self._vocab_size = model.vocab_size
+        self._threads = size.threads
 
     @staticmethod
     def _params(size: ContextSize) -> llama_cpp.llama_context_params:
@@ -72,7 +73,7 @@ class Context:
         params.n_ctx = size.sequences * size.context
         params.n_seq_max = size.sequences
         params.n_batch = params.n_ubatch = size.batch
-        params.n_threads, params.n_threads_batch = size.threads, size.batch_threads
+        params.n_threads = params.n_threads_batch = size.threads
         params.flash_attn_type = _FLASH_ATTENTION[size.flash_attention]
         params.kv_unified = False
         params.no_perf = True
@@ -93,6 +94,16 @@ class Context:
         code = llama_cpp.llama_decode(self.handle, batch.seal())
         if code != 0:
             raise DecodeError(code)
+
+    def use_threads(self, count: int) -> None:
+        """Set the threads of the next decodes.
+
+        llama.cpp's own choice between its two counts is by the tokens of a batch, and would take
+        eight decoding sequences for a prompt.
+        """
+        if count != self._threads:
+            llama_cpp.llama_set_n_threads(self.handle, count, count)
+            self._threads = count
 
     def logits(self, rows: int) -> NDArray[np.float32]:
         """Logits of the last batch's outputs, shape (rows, vocabulary), in the order of adding.

@@ -182,6 +182,9 @@ class Scheduler:
 
     def _step(self) -> None:
         fed = self._build_batch()
+        size = self._context.size
+        prompts = len(self._batch) > len(fed)
+        self._context.use_threads(size.prompt_threads if prompts else size.threads)
         try:
             self._context.decode(self._batch)
         except DecodeError as error:

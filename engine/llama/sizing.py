@@ -47,13 +47,13 @@ def choose(model: Model, settings: EngineSettings, free: int | None = None) -> C
             f" cache ({_mib(per_sequence)} each), but {_mib(room)} are free for it. Lower"
             " engine.sequences or engine.context."
         )
-    cores = machine.cores()
+    threads = machine.cores() if settings.threads == "auto" else settings.threads
     return ContextSize(
         sequences=sequences,
         context=context,
         batch=max(settings.batch, sequences),  # every sequence must find room in one step
-        threads=cores if settings.threads == "auto" else settings.threads,
-        batch_threads=cores if settings.batch_threads == "auto" else settings.batch_threads,
+        threads=threads,
+        prompt_threads=threads if settings.prompt_threads == "auto" else settings.prompt_threads,
         flash_attention=settings.flash_attention,
     )
 

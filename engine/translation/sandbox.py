@@ -28,7 +28,7 @@ from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 _CPU_SECONDS = 3  # a real template takes some milliseconds
-_MEMORY = 1 << 30  # bytes of address space
+_MEMORY = 512 << 20  # bytes of address space
 _LONGEST = 100_000  # characters of a prompt; real ones have some hundreds
 
 # A translation should repeat, so the day in the prompt is always the same.
@@ -42,7 +42,7 @@ def main() -> None:
     try:
         answer = {"prompt": render(**request)}
     except Exception as error:  # whatever a template does, it is the template that failed
-        answer = {"error": f"{type(error).__name__}: {error}"[:500]}
+        answer = {"error": f"{type(error).__name__} {error}"[:500].strip()}
     json.dump(answer, sys.stdout)
 
 

@@ -28,8 +28,8 @@ class Template:
         for _, field, form, conversion in found:
             if field is not None and (field not in FIELDS or form or conversion):
                 raise ValueError(
-                    f"the template may hold {{text}}, {{source_lang}} and {{target_lang}} as they are,"
-                    f" not {{{field[:40]}}} or anything behind a name"
+                    f"the template may hold {{text}}, {{source_lang}} and {{target_lang}} just so,"
+                    f" but it holds {{{field[:40]}}} or a name with something behind it"
                 )
         template = cls(tuple((literal, field) for literal, field, _, _ in found))
         if template.count("text") != 1:

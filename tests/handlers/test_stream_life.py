@@ -183,7 +183,7 @@ def test_an_unexpected_failure_ends_the_stream_with_an_error_event(
 
     async def test() -> None:
         async with running_engine() as engine, serving(engine) as served:
-            monkeypatch.setattr(Translation, "_fits", broken)
+            monkeypatch.setattr(Translation, "_fill_window", broken)
             reader, writer = await served.connect()
             writer.write(stream_request({"text": "Hello."}))
             await reader.readuntil(b'"code":"internal"}\n\n')
