@@ -16,7 +16,8 @@ help: ## list the targets
 run: .venv/.run ## install what is missing and start the server; ARGS="--port 9000" is passed on
 	@exec $(BIN)/python server.py --config config.yaml $(ARGS)
 
-test: lint ## check everything: lint, format, types, all tests
+# Under CI nothing may be skipped, so the tests of training/ get what they need too.
+test: lint $(if $(filter true,$(CI)),.venv/.training) ## check everything: lint, format, types, all tests
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 test-quick: .venv/.dev ## the tests that take less than two minutes
@@ -73,6 +74,11 @@ endef
 	@touch $@
 
 # The last stages of a training run the new model as the server does, so they need its packages too.
+.venv/.training: training/requirements.txt .venv/.dev
+	@echo 'Installing training/requirements.txt'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r training/requirements.txt
+	@touch $@
+
 .venv-train/.train: requirements.txt training/requirements.txt
 	$(call environment,.venv-train)
 	@.venv-train/bin/python -m engine.llama.wheel
