@@ -74,7 +74,7 @@ class LocalEngine:
             form = PromptForm(self.entry.prompt, chat)
             size = sizing.choose(model, self._settings)
             scheduler = Scheduler(model, lambda: Context(model, size), self._hand_over)
-        except ModelError:
+        except BaseException:
             model.close()
             raise
         return _Loaded(model, form, size, scheduler)

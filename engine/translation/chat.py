@@ -73,8 +73,8 @@ class ChatTemplate:
 
 def _unusable(reason: str) -> ModelError:
     return ModelError(
-        f"The model file's chat template cannot be used: {reason.rstrip('.')}. Give the model's entry a prompt"
-        " template of its own (chat: false)."
+        f"The model file's chat template cannot be used: {reason.rstrip('.')}. Give the model's"
+        " entry a prompt template of its own (chat: false)."
     )
 
 

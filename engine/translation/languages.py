@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import lru_cache
+from typing import Any
 
 import langcodes
+from langcodes import language_distance
 
 from engine.errors import UnknownLanguage
 
@@ -17,18 +19,29 @@ _CODES = """
 """
 WIDELY_SPOKEN = tuple(_CODES.split())
 
-_LONGEST = 100  # characters; the longest name of a language that CLDR knows has about 60
+_LONGEST = 100  # characters of a code or a name
+_CACHED = 1000  # answers that each cache holds
 _NO_LANGUAGE = {"und", "mul", "mis", "zxx"}  # undetermined, several, uncoded, no linguistic content
 _SAME = 1  # CLDR's distance of two codes for one language: cmn and zh are 0 apart, nb and no are 1
 
 
-def warm_up() -> None:
-    """Load the tables of names: about 0.2 s, which the first request would wait for otherwise."""
-    canonical(english_name("en"))
-    choose("nb", WIDELY_SPOKEN)
+class _Bounded(dict[Any, Any]):
+    """A cache that starts over when it is full."""
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        if len(self) >= _CACHED:
+            self.clear()
+        super().__setitem__(key, value)
 
 
-@lru_cache(maxsize=4096)
+# langcodes keeps every tag that it was ever asked for, 1.5 KB each, and a client can think of new
+# ones for weeks ("en-x-a1", "en-x-a2").
+langcodes.Language._INSTANCES = _Bounded()
+langcodes.Language._PARSE_CACHE = _Bounded()
+language_distance._DISTANCE_CACHE = _Bounded()
+
+
+@lru_cache(maxsize=_CACHED)
 def canonical(text: str) -> str:
     """The BCP-47 code for a code in any spelling or a name in any language.
 
@@ -79,7 +92,7 @@ def _presentable(text: str) -> str:
     return "".join(character if character.isprintable() else "\ufffd" for character in shown)
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=_CACHED)
 def match(wanted: str, supported: tuple[str, ...]) -> str | None:
     """The supported code that serves a canonical one: the same language in the same script.
 
@@ -98,7 +111,7 @@ def _distance(wanted: str, offered: str) -> int:
     return int(langcodes.tag_distance(wanted, offered))
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=_CACHED)
 def _written(code: str) -> str:
     """Language and script of a code, without territory: 'zh-TW' -> 'zh-Hant'."""
     full = langcodes.Language.get(code).maximize()
@@ -128,13 +141,13 @@ def _names(codes: tuple[str, ...]) -> dict[str, str]:
     return {name(code).casefold(): code for code in codes for name in (native_name, english_name)}
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=_CACHED)
 def english_name(code: str) -> str:
     """'ja' -> 'Japanese', 'pt-BR' -> 'Portuguese (Brazil)'."""
     return str(langcodes.Language.get(code).display_name("en"))
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=_CACHED)
 def native_name(code: str) -> str:
     """'ja' -> '日本語'."""
     return str(langcodes.Language.get(code).autonym())

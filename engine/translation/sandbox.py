@@ -27,7 +27,7 @@ from jinja2.nodes import CallBlock, Node
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-_CPU_SECONDS = 3  # a real template takes some milliseconds
+_CPU_SECONDS = 2  # a real template takes some milliseconds
 _MEMORY = 512 << 20  # bytes of address space
 _LONGEST = 100_000  # characters of a prompt; real ones have some hundreds
 

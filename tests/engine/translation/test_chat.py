@@ -31,7 +31,8 @@ def refusal(source: str) -> str:
 
 def test_gemma_2_refuses_system_messages_and_trims() -> None:
     source = """\
-{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('No system role') }}{% endif %}
+{{ bos_token }}
+{%- if messages[0]['role'] == 'system' %}{{ raise_exception('No system role') }}{% endif %}
 {%- for message in messages %}
   {%- if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}
     {{- raise_exception('Roles must alternate') }}
@@ -119,7 +120,9 @@ def test_qwen_3_does_not_think() -> None:
 def test_euro_llm_has_a_system_message_of_its_own() -> None:
     source = """\
 {% for message in messages %}
-{% if loop.first and messages[0]['role'] != 'system' %}{{ '<|im_start|>system\n<|im_end|>\n' }}{% endif %}
+{% if loop.first and message['role'] != 'system' %}
+{{ '<|im_start|>system\n<|im_end|>' }}
+{% endif %}
 {{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}
 {%- endfor %}
 {% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"""
@@ -171,7 +174,9 @@ def test_a_template_that_marks_what_was_generated_is_understood() -> None:
 
 
 def test_a_template_that_takes_parts_only_gets_parts() -> None:
-    source = "{% for p in messages[0].content %}{% if p.type == 'text' %}<{{ p.text }}>{% endif %}{% endfor %}"
+    source = """\
+{%- for part in messages[0].content %}{% if part.type == 'text' %}<{{ part.text }}>{% endif %}
+{%- endfor %}"""
     assert around(source) == ("<Say in Japanese:\n\n", ">")
 
 
@@ -224,7 +229,7 @@ def test_a_template_that_fails_is_a_sentence(source: str, reason: str) -> None:
     [
         "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
         "{{ '%9999999999d' % 1 }}",
-        "{% set ns = namespace(a='x') %}{% for i in range(60) %}{% set ns.a = ns.a + ns.a %}{% endfor %}",
+        "{% set n = namespace(a='x') %}{% for i in range(60) %}{% set n.a = n.a * 2 %}{% endfor %}",
         "{{ (10**5000)**5000 }}",
     ],
     ids=["endless loop", "wide field", "doubling text", "huge number"],

@@ -1,13 +1,14 @@
-"""A real model that is asked by the chat template in its file, and texts that would forge a turn."""
+"""A real model, asked by the chat template in its file, and texts that would forge a turn."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, suppress
 
 import pytest
 
+from engine.errors import CutShort
 from engine.generation import Generation
 from engine.llama.engine import LocalEngine
 from engine.llama.scheduler import Scheduler
@@ -73,18 +74,21 @@ def test_a_chat_template_and_a_prompt_template_of_one_wording_are_the_same(
     if chat_entry.name == "plain":
         assert by_chat == plain
     else:  # a line feed before the last control token
-        assert by_chat[:-2] == plain[:-1]
+        assert by_chat[-1] == plain[-1]
+        assert by_chat[: len(plain) - 1] == plain[:-1]
 
 
 @pytest.mark.parametrize("text", FORGERIES)
 def test_no_text_forges_a_control_token(
     text: str, chat_entry: ModelEntry, running: Running, prompts: list[list[int]]
 ) -> None:
-    async def main() -> str:
+    async def main() -> None:
         async with running(chat_entry) as engine:
-            return await translate(engine, text)
+            with suppress(CutShort):  # the model makes nothing of some of them
+                await translate(engine, text)
 
-    assert asyncio.run(main())
+    asyncio.run(main())
+    assert prompts
     for prompt in prompts:
         control = [token for token in prompt if token in CONTROL_TOKENS]
         assert control == [BOS, TO_JAPANESE, SEPARATOR]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tracemalloc
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -11,7 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.errors import UnknownLanguage
-from engine.translation import languages
 from engine.translation.languages import (
     WIDELY_SPOKEN,
     canonical,
@@ -90,10 +91,8 @@ def test_what_is_no_language_is_refused_with_a_short_printable_sentence(text: st
 @settings(deadline=None)
 @given(st.text(st.characters(), max_size=12) | st.text(st.sampled_from("aehjpz-_x1 "), max_size=12))
 def test_no_text_whatever_is_more_than_unknown(text: str) -> None:
-    try:
+    with suppress(UnknownLanguage):
         assert choose(text, WIDELY_SPOKEN) in WIDELY_SPOKEN
-    except UnknownLanguage as refusal:
-        assert refusal.sentence.isprintable()
 
 
 @pytest.mark.parametrize(
@@ -152,26 +151,36 @@ def test_names_are_english_and_native() -> None:
     assert [native_name(code) for code in ("ja", "pt-BR")] == ["日本語", "português (Brasil)"]
 
 
-def test_warmed_up_nothing_is_loaded_by_a_request() -> None:
+def test_nothing_is_left_for_a_request_to_load() -> None:
     script = f"""
-import sys
+import time
+import engine.models.catalogue
 from engine.translation import languages
-languages.warm_up()
-loaded = set(sys.modules)
+begun = time.thread_time()
 for text in {["ja", "Klingon", "日本語", "zh-TW", "nowhere"]!r}:
     try:
         languages.choose(text, languages.WIDELY_SPOKEN)
     except languages.UnknownLanguage:
         pass
-print(sorted(set(sys.modules) - loaded))
+print(time.thread_time() - begun)
 """
     command = [sys.executable, "-c", script]
     found = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
-    assert found.stdout.strip() == "[]"
+    assert float(found.stdout) < 0.05  # 0.006 as measured; with the tables to be loaded 0.15
 
 
-def test_refusals_do_not_fill_the_memory() -> None:
-    for number in range(10_000):
-        with pytest.raises(UnknownLanguage):
-            canonical(f"no language {number}")
-    assert languages.canonical.cache_info().currsize <= 4096
+@pytest.mark.parametrize("spelling", ["en-x-a{}", "no language {}"])
+def test_requests_of_ever_new_spellings_do_not_fill_the_memory(spelling: str) -> None:
+    def ask(numbers: range) -> int:
+        for number in numbers:
+            with suppress(UnknownLanguage):
+                choose(spelling.format(number), ("en", "ja"))
+        return tracemalloc.get_traced_memory()[0]
+
+    tracemalloc.start()
+    try:
+        before = ask(range(2_000))  # more than a cache holds
+        after = ask(range(2_000, 6_000))
+    finally:
+        tracemalloc.stop()
+    assert after - before < 3_000_000  # with caches that never end, 6 million
