@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 from engine.errors import NotReady, ShuttingDown
-from engine.generation import Generation, Job
+from engine.generation import Decoding, Generation, Job
 from engine.interface import EngineStatus
 from engine.models.catalogue import ModelEntry, PromptSpec
 
@@ -42,33 +42,34 @@ class EchoEngine:
         """Give the text back in a task of its own. Raises NotReady before `start`, after `stop`."""
         if not self._ready:
             raise NotReady("No model is ready to answer yet.")
-        generation = Generation(job)
-        task = asyncio.get_running_loop().create_task(self._echo(generation))
+        decoding = Decoding(job)
+        generation = decoding.join()
+        task = asyncio.get_running_loop().create_task(self._echo(decoding))
         self._running.add(task)
         task.add_done_callback(self._running.discard)
         return generation
 
-    async def _echo(self, generation: Generation) -> None:
+    async def _echo(self, decoding: Decoding) -> None:
         """Feed one word after the other, as many as `max_tokens` allows: a word is a token here."""
-        generation.started = time.monotonic()
-        job = generation.job
+        decoding.started = time.monotonic()
+        job = decoding.job
         words = _WORD.findall(job.text)
-        generation.prompt_tokens = len(words)
+        decoding.prompt_tokens = len(words)
         self._prompt_tokens += len(words)
         for number, word in enumerate(words, 1):
-            if generation.cancelled:
-                generation.feed("", 0, "cancelled")
+            if decoding.cancelled:
+                decoding.feed("", 0, "cancelled")
                 return
             if not self._ready:
-                generation.fail(ShuttingDown("The server is shutting down."))
+                decoding.fail(ShuttingDown("The server is shutting down."))
                 return
             self._tokens += 1
             if number == job.max_tokens:
-                generation.feed(word, 1, "length")
+                decoding.feed(word, 1, "length")
                 return
-            generation.feed(word, 1, None)
+            decoding.feed(word, 1, None)
             await asyncio.sleep(0)
-        generation.feed("", 0, "stop")
+        decoding.feed("", 0, "stop")
 
     def fits(self, text: str, source_lang: str | None, target_lang: str) -> bool:
         """Whether it is short enough for a segment."""

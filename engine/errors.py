@@ -52,6 +52,17 @@ class ShuttingDown(NotReady):
     code = "shutting_down"
 
 
+class Overloaded(BabelbrookError):
+    """The queue is full; `Retry-After` says when a place may be free, by the measured rate."""
+
+    status = 503
+    code = "overloaded"
+
+    def __init__(self, sentence: str, retry_after: float) -> None:
+        super().__init__(sentence)
+        self.retry_after = max(1.0, retry_after)
+
+
 class CutShort(BabelbrookError):
     """The model stopped for length before it had finished; nothing is ever cut off in silence."""
 

@@ -1,14 +1,16 @@
-"""One decode as its reader on the event loop sees it.
+"""A decode and its readers, as the event loop sees them.
 
-The decode thread hands over new text with one callback per step (`feed`); one coroutine takes it
-(`read`). Two fields are shared between the threads, each set by one side only: `cancelled` by the
-loop, `started` by the decode thread.
+The decode thread hands over new text with one callback per step (`Decoding.feed`); each reader
+takes it at its own pace (`Generation.read`). Requests that ask for the very same thing at the same
+time share one decoding. Two fields are shared between the threads, each set by one side only:
+`cancelled` by the loop, `started` by the decode thread.
 """
 
 from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from engine.errors import BabelbrookError
@@ -46,12 +48,14 @@ class Job:
     max_tokens: int | None = None  # None: as many as the sequence holds
     ignore_eos: bool = False  # for measurements: go on to max_tokens
     ahead: bool = False  # decoded ahead of its reader: yields to everybody who waits
+    client: str = ""  # whose turn it is: clients that wait are served in turn
+    shared: bool = False  # may be answered by a decode of the same job that is under way
 
 
-class Generation:
+class Decoding:
     """The text of one job as it comes, its usage and its times.
 
-    Ends with `finish` "stop", "length" or "cancelled", or with an error that `read` raises.
+    Ends with `finish` "stop", "length" or "cancelled", or with an error.
     """
 
     def __init__(self, job: Job) -> None:
@@ -63,26 +67,85 @@ class Generation:
         self.output_tokens = 0
         self.submitted = time.monotonic()
         self.started: float | None = None  # taken from the queue (monotonic seconds)
-        self._pieces: list[str] = []
-        self._wake = asyncio.Event()
+        self.pieces: list[str] = []  # never more than a sequence holds
+        self.on_end: Callable[[], None] | None = None  # called on the loop when it has ended
+        self._readers: list[Generation] = []
 
     def feed(self, piece: str, tokens: int, finish: str | None) -> None:
         """Take over what one decode step brought; called on the event loop."""
         self.output_tokens += tokens
         if piece:
-            self._pieces.append(piece)
+            self.pieces.append(piece)
         if finish is not None:
             self.finish = finish
-        self._wake.set()
+        self._tell(finish is not None)
 
     def fail(self, error: BabelbrookError) -> None:
         """End with an error; called on the event loop."""
         self.error = error
-        self._wake.set()
+        self._tell(True)
+
+    def _tell(self, ended: bool) -> None:
+        for reader in self._readers:
+            reader.poke()
+        if ended and self.on_end is not None:
+            self.on_end()
+
+    @property
+    def over(self) -> bool:
+        """No more text will come."""
+        return self.cancelled or self.finish is not None or self.error is not None
+
+    def join(self) -> Generation:
+        """A new reader, from the beginning of the text."""
+        reader = Generation(self)
+        self._readers.append(reader)
+        return reader
+
+    def leave(self, reader: Generation) -> None:
+        """A reader goes; when the last one has gone, the decode is cancelled."""
+        reader.left = True
+        self.cancelled = all(each.left for each in self._readers)
+
+
+class Generation:
+    """One reader of a decoding."""
+
+    def __init__(self, decoding: Decoding) -> None:
+        self._decoding = decoding
+        self._taken = 0  # pieces read so far
+        self.left = False
+        self._wake = asyncio.Event()
+        self.joined = time.monotonic()
+
+    @property
+    def job(self) -> Job:
+        """What was asked."""
+        return self._decoding.job
+
+    @property
+    def finish(self) -> str | None:
+        """How it ended, None while it runs."""
+        return self._decoding.finish
+
+    @property
+    def prompt_tokens(self) -> int:
+        """Tokens of the prompt."""
+        return self._decoding.prompt_tokens
+
+    @property
+    def output_tokens(self) -> int:
+        """Tokens decoded so far."""
+        return self._decoding.output_tokens
+
+    @property
+    def started(self) -> float | None:
+        """When it was taken from the queue (monotonic seconds), None while it waits."""
+        return self._decoding.started
 
     def cancel(self) -> None:
-        """Ask the decode loop to free the sequence at its next step."""
-        self.cancelled = True
+        """Read no more; the decode loop frees the sequence when no other reader is left."""
+        self._decoding.leave(self)
 
     def poke(self) -> None:
         """Let a waiting `read` return, with nothing if there is nothing (used for heartbeats)."""
@@ -91,17 +154,20 @@ class Generation:
     @property
     def ended(self) -> bool:
         """True when all text was taken and no more will come; an error still waits for `read`."""
-        return not self._pieces and self.finish is not None
+        return self._taken == len(self._decoding.pieces) and self._decoding.finish is not None
 
     async def read(self) -> list[str]:
         """New pieces, one for each token that completed text; empty after `poke` or at the end.
 
         Raises the error that ended the generation, after the text before it was taken.
         """
-        if not self._pieces and self.finish is None and self.error is None:
+        decoding = self._decoding
+        nothing_new = self._taken == len(decoding.pieces)
+        if nothing_new and decoding.finish is None and decoding.error is None:
             self._wake.clear()
             await self._wake.wait()
-        pieces, self._pieces = self._pieces, []
-        if not pieces and self.error is not None:
-            raise self.error
+        pieces = decoding.pieces[self._taken :]
+        self._taken += len(pieces)
+        if not pieces and decoding.error is not None:
+            raise decoding.error
         return pieces

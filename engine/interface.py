@@ -13,7 +13,10 @@ from engine.models.catalogue import ModelEntry
 class EngineStatus:
     """A reading of the engine for `/metrics`, `/ready` and the start-up line.
 
-    `kv_used` and `kv_size` count cells (tokens). `tokens` counts output tokens since the start.
+    `kv_used` and `kv_size` count cells (tokens). `tokens`, `prompt_tokens`, `reused_tokens` (those
+    of a prompt that the cache still held), `steps` and the seconds inside llama_decode and in whole
+    steps count from the start. `queued` leaves out segments ahead of their reader; `wait_seconds`
+    is how long a request that came now would wait for a place, by the measured rate.
     """
 
     ready: bool
@@ -25,7 +28,11 @@ class EngineStatus:
     kv_size: int = 0
     tokens: int = 0
     prompt_tokens: int = 0
+    reused_tokens: int = 0
     steps: int = 0
+    decode_seconds: float = 0.0
+    step_seconds: float = 0.0
+    wait_seconds: float = 0.0
 
 
 class Engine(Protocol):

@@ -66,6 +66,11 @@ class Limits(Section):
         ge=1,
         description="largest text of a request, in bytes of UTF-8; above it the answer is 413",
     )
+    queue: int = Field(
+        default=512,
+        ge=1,
+        description="generations that may wait for a sequence; beyond it the answer is 503",
+    )
     body_bytes: int = Field(
         default=16 * 1024 * 1024,
         ge=1,

@@ -63,6 +63,7 @@ class _EngineReadings(Collector):
                 "Share of the KV cache's cells in use.",
                 status.kv_used / status.kv_size if status.kv_size else 0.0,
             ),
+            "queue_wait_seconds": ("What a request would wait now.", status.wait_seconds),
             "ready": ("1 when a model can answer.", float(status.ready)),
         }
         for name, (text, value) in gauges.items():
@@ -70,7 +71,10 @@ class _EngineReadings(Collector):
         counters = {
             "tokens": ("Output tokens.", status.tokens),
             "prompt_tokens": ("Prompt tokens.", status.prompt_tokens),
+            "prompt_tokens_reused": ("Prompt tokens still in the cache.", status.reused_tokens),
             "decode_steps": ("Calls of llama_decode that succeeded.", status.steps),
+            "decode_seconds": ("Time inside llama_decode.", status.decode_seconds),
+            "step_seconds": ("Time in whole steps of the decode loop.", status.step_seconds),
         }
         for name, (text, value) in counters.items():
             yield CounterMetricFamily(f"babelbrook_{name}", text, value=value)

@@ -7,7 +7,14 @@ import sys
 import time
 from typing import Any
 
-from engine.errors import BabelbrookError, BadRequest, NotReady, TextTooLong, UnknownLanguage
+from engine.errors import (
+    BabelbrookError,
+    BadRequest,
+    NotReady,
+    Overloaded,
+    TextTooLong,
+    UnknownLanguage,
+)
 from engine.generation import Sampling
 from engine.interface import Engine
 from engine.settings import Settings
@@ -57,8 +64,11 @@ class _TranslateBase(BaseHandler):
                 f"There is no model '{request.model[:100]}' here; it is"
                 f" '{self.engine.entry.name}' that runs."
             )
-        if not self.engine.status().ready:
+        status = self.engine.status()
+        if not status.ready:
             raise NotReady("No model is ready to answer yet.")
+        if status.queued >= self.config.limits.queue:
+            raise Overloaded("Too many requests wait already.", status.wait_seconds)
         return request, ignored
 
     def begin(self, request: TranslateRequest, text: str) -> Translation:
@@ -73,6 +83,8 @@ class _TranslateBase(BaseHandler):
                 sampling=self._sampling(request),
                 max_tokens=request.max_tokens,
                 ignore_eos=request.ignore_eos,
+                client=self.request.remote_ip or "",
+                shared=request.cache,
             ),
             self.config.engine.lookahead,
         )
@@ -213,6 +225,8 @@ class TranslateStreamHandler(_TranslateBase):
         if self._first_text is None:
             self._first_text = now
             self.metrics.ttft.observe(now - self._begun)
+            if (waited := self._translations[0].queue_seconds) is not None:
+                self.metrics.queue.observe(waited)
         else:
             self.metrics.token_gap.observe(now - self._last_text)
         self._last_text = now

@@ -116,6 +116,14 @@ class Context:
         flat: NDArray[np.float32] = np.frombuffer(buffer, np.float32)
         return flat.reshape(rows, self._vocab_size)
 
+    def truncate(self, sequence: int, length: int) -> bool:
+        """Keep a sequence's first `length` tokens; False where llama.cpp cannot remove a part."""
+        return bool(llama_cpp.llama_memory_seq_rm(self._memory, sequence, length, -1))
+
+    def copy(self, source: int, target: int) -> None:
+        """Copy a whole sequence to an empty id; a split cache knows no other copy."""
+        llama_cpp.llama_memory_seq_cp(self._memory, source, target, -1, -1)
+
     def clear(self, sequence: int) -> None:
         """Forget a sequence; removing a whole one never fails."""
         llama_cpp.llama_memory_seq_rm(self._memory, sequence, -1, -1)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tornado.ioloop import IOLoop
 
 from engine.errors import BabelbrookError, ModelError, NotReady
-from engine.generation import Generation, Job
+from engine.generation import Decoding, Generation, Job
 from engine.interface import EngineStatus
 from engine.llama import sizing
 from engine.llama.context import Context, ContextSize
@@ -29,6 +29,7 @@ class _Loaded:
     size: ContextSize
     scheduler: Scheduler
     around: dict[tuple[str | None, str], tuple[list[int], list[int]]] = field(default_factory=dict)
+    under_way: dict[Job, Decoding] = field(default_factory=dict)  # what another request may join
 
     def tokens_around(self, source: str | None, target: str) -> tuple[list[int], list[int]]:
         """The prompt's tokens before and after the text; the same for every text of a pair."""
@@ -90,18 +91,28 @@ class LocalEngine:
         return loaded
 
     def submit(self, job: Job) -> Generation:
-        """Queue a job.
+        """Queue a job, or join the decoding of the same one where the job allows it.
 
         Raises NotReady, BadRequest where the prompt needs a source language, and ModelError for a
         segment that does not fit a sequence (see `fits`).
         """
         loaded = self._ready()
+        key = replace(job, client="") if job.shared and job.sampling.greedy else None
+        same = loaded.under_way.get(key) if key else None
+        if same is not None and not same.over:
+            return same.join()
         prompt, context = loaded.prompt(job), loaded.size.context
         if len(prompt) >= context:
             raise ModelError(f"{len(prompt)} tokens do not fit a sequence of {context}.")
-        generation = Generation(job)
-        generation.prompt_tokens = len(prompt)
-        loaded.scheduler.submit(generation, prompt, job.max_tokens)
+        decoding = Decoding(job)
+        decoding.prompt_tokens = len(prompt)
+        generation = decoding.join()
+        if key:
+            loaded.under_way[key] = decoding
+            decoding.on_end = lambda: _forget(loaded.under_way, key, decoding)
+        loaded.scheduler.submit(decoding, prompt, job.max_tokens)
+        if loaded.scheduler.ended:  # it may have ended since, and then nobody took the job
+            decoding.fail(NotReady("The engine has stopped."))
         return generation
 
     def fits(self, text: str, source_lang: str | None, target_lang: str) -> bool:
@@ -128,7 +139,11 @@ class LocalEngine:
             kv_size=size.sequences * size.context,
             tokens=scheduler.tokens,
             prompt_tokens=scheduler.prompt_tokens,
+            reused_tokens=scheduler.reused_tokens,
             steps=scheduler.steps,
+            decode_seconds=scheduler.decode_seconds,
+            step_seconds=scheduler.step_seconds,
+            wait_seconds=scheduler.service_seconds * (1 + scheduler.queued / size.sequences),
         )
 
     def describe(self) -> str:
@@ -163,8 +178,14 @@ def _decode(loaded: _Loaded) -> None:
 
 def _feed(news: list[News]) -> None:
     """Runs on the event loop."""
-    for generation, text, tokens, finish in news:
+    for decoding, text, tokens, finish in news:
         if isinstance(finish, BabelbrookError):
-            generation.fail(finish)
+            decoding.fail(finish)
         else:
-            generation.feed(text, tokens, finish)
+            decoding.feed(text, tokens, finish)
+
+
+def _forget(under_way: dict[Job, Decoding], job: Job, decoding: Decoding) -> None:
+    """Nobody may join a decoding that has ended; another one may have taken its key since."""
+    if under_way.get(job) is decoding:
+        del under_way[job]

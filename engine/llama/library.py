@@ -8,14 +8,14 @@ import os
 from functools import cache
 from typing import Any
 
-# libgomp's threads spin at each barrier for as long as milliseconds, hundreds of times a token. Where
-# anything else wants their cores (our own event loop does) they spin while the thread they wait for
-# cannot run, and decoding becomes ten times slower. A short spin costs nothing measurable on an idle
-# machine (docs/performance.md). Read by libgomp when it is loaded, so it is set before the import.
+# libgomp's threads spin at each barrier, hundreds of times a token, for as long as milliseconds.
+# Where anything else wants their cores (our own event loop does) they spin while the thread that
+# they wait for cannot run, and decoding becomes many times slower (docs/performance.md). Read by
+# libgomp when it is loaded, so it is set before the import.
 if "OMP_WAIT_POLICY" not in os.environ:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
-import llama_cpp  # noqa: E402
+import llama_cpp
 
 logger = logging.getLogger("babelbrook.llama")
 

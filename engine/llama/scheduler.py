@@ -7,51 +7,32 @@ prompt never stalls running streams), decode, sample, hand the new text over in 
 
 from __future__ import annotations
 
-import codecs
 import logging
 import queue
 import time
-from collections import deque
 from collections.abc import Callable
 
 import numpy as np
 
 from engine.errors import BabelbrookError, DecodeFailed, ModelError, ShuttingDown
-from engine.generation import Generation
+from engine.generation import Decoding
 from engine.llama.batch import Batch
 from engine.llama.context import Context, DecodeError
 from engine.llama.model import Model
+from engine.llama.pace import Pace
+from engine.llama.places import Places
 from engine.llama.sampling import Sampler, greedy
+from engine.llama.sequence import Sequence
+from engine.llama.waiting import Waiting
 
 logger = logging.getLogger("babelbrook.engine")
 
-# What a step tells the event loop of one generation: new text, new tokens, how it ended (or None).
-News = tuple[Generation, str, int, str | BabelbrookError | None]
+# What a step tells the event loop of one decoding: new text, new tokens, how it ended (or None).
+News = tuple[Decoding, str, int, str | BabelbrookError | None]
 Deliver = Callable[[list[News]], None]
 
-_make_utf8_decoder = codecs.getincrementaldecoder("utf-8")
-
-
-class Sequence:
-    """One generation while it has, or waits for, a place in the KV cache.
-
-    `tokens` is all that is known of the sequence, prompt and answer; the first `length` of them are
-    in the cache. What is left is what the next steps feed: a prompt's chunks, then one token each.
-    Prefill, decode and taking up again after a loss of the place are the same thing.
-    """
-
-    __slots__ = ("decoder", "end", "generation", "id", "length", "sampler", "tokens")
-
-    def __init__(self, generation: Generation, prompt: list[int], end: int) -> None:
-        self.generation = generation
-        self.tokens = prompt
-        self.end = end  # the number of tokens at which a length stop comes
-        self.id = -1
-        self.length = 0
-        self.sampler: Sampler | None = None
-        # "replace" gives U+FFFD only for bytes that can never become a character; the bytes of an
-        # unfinished one wait inside the decoder, also across tokens.
-        self.decoder = _make_utf8_decoder("replace")
+_SHORT_PROMPT = 64  # tokens; such a prompt is read whole, whatever the pace
+_WEIGHT = 0.1  # of the newest measurement in the mean service time
 
 
 class Scheduler:
@@ -62,13 +43,12 @@ class Scheduler:
         self._make_context = make_context
         self._context = make_context()
         self._deliver = deliver
-        size = self._context.size
-        self._batch = Batch(size.batch)
+        self._size = self._context.size
+        self._batch = Batch(self._size.batch)
         self._commands: queue.SimpleQueue[Sequence | None] = queue.SimpleQueue()
-        self._waiting: deque[Sequence] = deque()
-        self._waiting_ahead: deque[Sequence] = deque()  # look-ahead segments yield to all others
-        self._slots: list[Sequence | None] = [None] * size.sequences
-        self._live = 0
+        self._waiting = Waiting()
+        self._places = Places(self._context)
+        self._pace = Pace()
         self._full = False  # the cache had no room: admit nobody until a sequence ends
         self._stopping = False
         self._pieces = model.pieces
@@ -78,15 +58,19 @@ class Scheduler:
         # Counters, written by the decode thread alone and read by anyone.
         self.tokens = 0
         self.prompt_tokens = 0
+        self.reused_tokens = 0  # of the prompt tokens, those that the cache still held
         self.steps = 0
+        self.decode_seconds = 0.0  # inside llama_decode
+        self.step_seconds = 0.0  # in whole steps
+        self.service_seconds = 0.0  # running mean of a sequence's time in its place
 
     # Called from other threads ------------------------------------------------------------------
 
-    def submit(self, generation: Generation, prompt: list[int], max_tokens: int | None) -> None:
-        """Queue a generation. `prompt` must be shorter than a sequence."""
-        context = self._context.size.context
+    def submit(self, decoding: Decoding, prompt: list[int], max_tokens: int | None) -> None:
+        """Queue a decoding. `prompt` must be shorter than a sequence."""
+        context = self._size.context
         end = context if max_tokens is None else min(context, len(prompt) + max_tokens)
-        self._commands.put(Sequence(generation, prompt, end))
+        self._commands.put(Sequence(decoding, prompt, end))
 
     def stop(self) -> None:
         """Fail what is live or waiting and let `run` return after the present step."""
@@ -95,17 +79,17 @@ class Scheduler:
     @property
     def running(self) -> int:
         """Sequences with a place."""
-        return self._live
+        return self._places.live
 
     @property
     def queued(self) -> int:
-        """Sequences that wait for a place."""
-        return len(self._waiting) + len(self._waiting_ahead) + self._commands.qsize()
+        """Sequences that wait for a place, those that are ahead of their reader left out."""
+        return self._waiting.urgent + self._commands.qsize()
 
     @property
     def kv_used(self) -> int:
-        """Cells of the KV cache in use."""
-        return sum(slot.length for slot in list(self._slots) if slot is not None)
+        """Cells of the KV cache that live sequences use."""
+        return sum(sequence.length for sequence in self._places)
 
     # The decode thread --------------------------------------------------------------------------
 
@@ -116,7 +100,7 @@ class Scheduler:
                 self._take_commands()
                 self._free_cancelled()
                 self._admit()
-                if self._live:
+                if self._places.live:
                     self._step()
             except Exception:
                 logger.exception("The decode loop failed; all running streams end with an error.")
@@ -129,7 +113,7 @@ class Scheduler:
 
     def _take_commands(self) -> None:
         """Take all commands there are; wait for one when there is nothing to do."""
-        idle = not self._live and not self._waiting and not self._waiting_ahead
+        idle = not self._places.live and not self._waiting
         try:
             while True:
                 command = self._commands.get(block=idle)
@@ -137,60 +121,48 @@ class Scheduler:
                 if command is None:
                     self._stopping = True
                 else:
-                    ahead = command.generation.job.ahead
-                    (self._waiting_ahead if ahead else self._waiting).append(command)
+                    self._waiting.append(command)
         except queue.Empty:
             pass
 
     def _free_cancelled(self) -> None:
-        for slot in self._slots:
-            if slot is not None and slot.generation.cancelled:
-                self._end(slot, "", 0, "cancelled")
+        for sequence in self._places:
+            if sequence.decoding.cancelled:
+                self._end(sequence, "", 0, "cancelled")
 
     def _admit(self) -> None:
-        """Give free ids to waiting sequences, the lowest first: dense ids decode fastest."""
-        if self._full or self._stopping or not (self._waiting or self._waiting_ahead):
-            return
-        for place, slot in enumerate(self._slots):
-            if slot is not None:
-                continue
-            sequence = self._next_waiting()
-            if sequence is None:
-                return
-            self._place(sequence, place)
+        """Give free places to those who wait; where nobody does, keep the ids dense by moving."""
+        while self._waiting and not (self._full or self._stopping or self._places.full):
+            sequence = self._waiting.pop()
+            if sequence.decoding.cancelled:
+                sequence.close()
+                self._news.append((sequence.decoding, "", 0, "cancelled"))
+            else:
+                self._place(sequence)
+        self._places.close_hole()
 
-    def _place(self, sequence: Sequence, place: int) -> None:
-        sequence.id = place
-        self._slots[place] = sequence
-        self._live += 1
+    def _place(self, sequence: Sequence) -> None:
+        self.reused_tokens += self._places.put(sequence)
         self.prompt_tokens += len(sequence.tokens)
-        generation = sequence.generation
-        if generation.started is None:
-            generation.started = time.monotonic()
-        if not generation.job.sampling.greedy and sequence.sampler is None:
-            sequence.sampler = Sampler(generation.job.sampling, self._model.vocab_size)
-
-    def _next_waiting(self) -> Sequence | None:
-        for waiting in (self._waiting, self._waiting_ahead):
-            while waiting:
-                sequence = waiting.popleft()
-                if not sequence.generation.cancelled:
-                    return sequence
-                self._close(sequence)
-                self._news.append((sequence.generation, "", 0, "cancelled"))
-        return None
+        decoding = sequence.decoding
+        if decoding.started is None:
+            decoding.started = time.monotonic()
+        if not decoding.job.sampling.greedy and sequence.sampler is None:
+            sequence.sampler = Sampler(decoding.job.sampling, self._model.vocab_size)
 
     def _step(self) -> None:
+        begun = time.perf_counter()
         fed = self._build_batch()
-        size = self._context.size
-        prompts = len(self._batch) > len(fed)
-        self._context.use_threads(size.prompt_threads if prompts else size.threads)
+        prompt_tokens = len(self._batch) - len(fed)
+        size = self._size
+        self._context.use_threads(size.prompt_threads if prompt_tokens else size.threads)
+        built = time.perf_counter()
         try:
             self._context.decode(self._batch)
         except DecodeError as error:
             self._on_decode_error(error)
             return
-        self.steps += 1
+        decoded = time.perf_counter()
         rows = []
         for sequence, count, index in fed:
             sequence.length += count
@@ -198,6 +170,10 @@ class Scheduler:
                 rows.append((sequence, index))
         if rows:
             self._accept(rows, self._choose(rows))
+        self.steps += 1
+        self.decode_seconds += decoded - built
+        self.step_seconds += time.perf_counter() - begun
+        self._pace.note(decoded - built, len(fed), prompt_tokens)
 
     def _build_batch(self) -> list[tuple[Sequence, int, int]]:
         """Fill the batch in ascending ids.
@@ -207,22 +183,25 @@ class Scheduler:
         """
         batch = self._batch
         batch.clear()
+        live = list(self._places)
+        decoding = sum(len(sequence.tokens) - sequence.length == 1 for sequence in live)
+        room = batch.capacity - len(live)  # one token for each is always there
+        budget = self._pace.prompt_budget(decoding, room)
         fed = []
-        budget = batch.capacity - self._live  # one token for each is always there
-        for slot in self._slots:
-            if slot is None:
-                continue
-            length, known = slot.length, len(slot.tokens)
-            pending = known - length
+        for sequence in live:
+            length = sequence.length
+            pending = len(sequence.tokens) - length
             if pending == 1:
-                fed.append((slot, 1, len(batch)))
-                batch.add_token(slot.tokens[length], length, slot.id)
+                fed.append((sequence, 1, len(batch)))
+                batch.add_token(sequence.tokens[length], length, sequence.id)
                 continue
-            count = min(pending, budget + 1)
-            budget -= count - 1
-            whole = count == pending
-            batch.add_chunk(slot.tokens[length : length + count], length, slot.id, output=whole)
-            fed.append((slot, count, len(batch) - 1 if whole else -1))
+            extra = min(pending - 1, room if pending <= _SHORT_PROMPT else min(budget, room))
+            room -= extra
+            budget = max(0, budget - extra)
+            whole = extra == pending - 1
+            chunk = sequence.tokens[length : length + extra + 1]
+            batch.add_chunk(chunk, length, sequence.id, output=whole)
+            fed.append((sequence, extra + 1, len(batch) - 1 if whole else -1))
         return fed
 
     def _choose(self, rows: list[tuple[Sequence, int]]) -> list[int]:
@@ -247,13 +226,13 @@ class Scheduler:
                 error = DecodeFailed("The model's output is not a number; its file may be broken.")
                 self._end(sequence, "", 0, error)
                 continue
-            generation = sequence.generation
-            if token in ends and not generation.job.ignore_eos:
+            decoding = sequence.decoding
+            if token in ends and not decoding.job.ignore_eos:
                 self._end(sequence, sequence.decoder.decode(b"", True), 0, "stop")
                 continue
             sequence.tokens.append(token)
             if len(sequence.tokens) < sequence.end:
-                news.append((generation, sequence.decoder.decode(pieces[token]), 1, None))
+                news.append((decoding, sequence.decoder.decode(pieces[token]), 1, None))
             else:
                 text = sequence.decoder.decode(pieces[token], True)
                 self._end(sequence, text, 1, "length")
@@ -262,24 +241,19 @@ class Scheduler:
         self, sequence: Sequence, text: str, tokens: int, finish: str | BabelbrookError
     ) -> None:
         """Free a live sequence's place and say how it ended."""
-        self._free_place(sequence)
+        self._places.free(sequence)
         self._full = False
-        self._close(sequence)
-        self._news.append((sequence.generation, text, tokens, finish))
-
-    @staticmethod
-    def _close(sequence: Sequence) -> None:
-        if sequence.sampler is not None:
-            sequence.sampler.close()
-            sequence.sampler = None
+        sequence.close()
+        decoding = sequence.decoding
+        self._news.append((decoding, text, tokens, finish))
+        seconds = time.monotonic() - (decoding.started or decoding.submitted)
+        mean = self.service_seconds
+        self.service_seconds = mean + _WEIGHT * (seconds - mean) if mean else seconds
 
     def _on_decode_error(self, error: DecodeError) -> None:
         """No room: the youngest goes back to the queue. Anything else: all fail, a new context."""
-        if error.no_room and self._live > 1:
-            youngest = max(
-                (slot for slot in self._slots if slot is not None),
-                key=lambda slot: slot.generation.submitted,
-            )
+        if error.no_room and self._places.live > 1:
+            youngest = max(self._places, key=lambda sequence: sequence.decoding.submitted)
             self._preempt(youngest)
             return
         logger.error("%s; all running streams end with an error.", error)
@@ -287,15 +261,9 @@ class Scheduler:
 
     def _preempt(self, sequence: Sequence) -> None:
         """Take a sequence's place; its tokens are kept and prefilled again later."""
-        self._free_place(sequence)
+        self._places.free(sequence)
         self._full = True
-        self._waiting.appendleft(sequence)
-
-    def _free_place(self, sequence: Sequence) -> None:
-        self._context.clear(sequence.id)
-        self._slots[sequence.id] = None
-        self._live -= 1
-        sequence.id, sequence.length = -1, 0
+        self._waiting.append(sequence, first=True)
 
     def _recover(self, error: BabelbrookError) -> None:
         """Fail all live sequences and start over with a fresh context; without one, stop."""
@@ -304,17 +272,16 @@ class Scheduler:
         self._context.close()
         try:
             self._context = self._make_context()
+            self._places = Places(self._context)
         except ModelError:
             logger.exception("No new context can be made; the engine stops.")
             self._stopping = True
 
     def _fail_live(self, error: BabelbrookError) -> None:
-        for place, slot in enumerate(self._slots):
-            if slot is not None:
-                self._slots[place] = None
-                self._close(slot)
-                self._news.append((slot.generation, "", 0, error))
-        self._live = 0
+        for sequence in self._places:
+            sequence.close()
+            self._news.append((sequence.decoding, "", 0, error))
+        self._places = Places(self._context)
 
     def _fail_all(self, error: BabelbrookError) -> None:
         """Fail the live and the waiting, those still among the commands too."""
@@ -323,11 +290,9 @@ class Scheduler:
             command = self._commands.get()
             if command is not None:
                 self._waiting.append(command)
-        for waiting in (self._waiting, self._waiting_ahead):
-            for sequence in waiting:
-                self._close(sequence)
-                self._news.append((sequence.generation, "", 0, error))
-            waiting.clear()
+        for sequence in self._waiting.pop_all():
+            sequence.close()
+            self._news.append((sequence.decoding, "", 0, error))
 
     def _hand_over(self) -> None:
         """One call for all that the step brought."""

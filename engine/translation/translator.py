@@ -27,6 +27,8 @@ class TranslationRequest:
     sampling: Sampling = field(default_factory=Sampling)
     max_tokens: int | None = None
     ignore_eos: bool = False
+    client: str = ""
+    shared: bool = False
 
 
 class Translation:
@@ -49,6 +51,7 @@ class Translation:
         )
         self._window: deque[tuple[Segment, Generation | None]] = deque()
         self._cancelled = False
+        self._first: Generation | None = None
         self._prompt_tokens = 0
         self._output_tokens = 0
 
@@ -64,6 +67,14 @@ class Translation:
     def output_tokens(self) -> int:
         """Tokens decoded so far, those of segments ahead of the reader too."""
         return self._output_tokens + sum(g.output_tokens for _, g in self._window if g)
+
+    @property
+    def queue_seconds(self) -> float | None:
+        """How long the first segment waited for a place; None while it does."""
+        first = self._first
+        if first is None or first.started is None:
+            return None
+        return max(0.0, first.started - first.joined)
 
     def cancel(self) -> None:
         """End it: the engine frees its sequences at its next step and `pieces` returns."""
@@ -108,6 +119,7 @@ class Translation:
             generation = None
             if segment.text:
                 generation = self._engine.submit(self._job(segment, ahead=bool(self._window)))
+                self._first = self._first or generation
             self._window.append((segment, generation))
             # Cutting and tokenising take some milliseconds where it comes to the worst, and a text
             # without letters waits for nothing else: let the others on the event loop have a turn.
@@ -130,6 +142,8 @@ class Translation:
             max_tokens=request.max_tokens,
             ignore_eos=request.ignore_eos,
             ahead=ahead,
+            client=request.client,
+            shared=request.shared,
         )
 
     def _at_the_head(self, generation: Generation) -> Generation:

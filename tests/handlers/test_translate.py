@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -178,7 +179,7 @@ def test_languages_in_libretranslates_shape(client: httpx.Client) -> None:
 def test_health_ready_and_metrics(client: httpx.Client) -> None:
     assert client.get("/health").json() == {"status": "ok"}
     assert client.get("/ready").status_code == 200
-    translate(client, "Hello.", "de")
+    client.post("/translate/stream", json={"text": "Hello.", "target_lang": "de"})
     text = client.get("/metrics").text
     for name in (
         "babelbrook_requests_running",
@@ -192,6 +193,9 @@ def test_health_ready_and_metrics(client: httpx.Client) -> None:
         "babelbrook_requests_total",
     ):
         assert f"\n{name}" in text, name
+    counts = re.findall(r"^babelbrook_(?:ttft|queue)_seconds_count (\S+)$", text, re.MULTILINE)
+    assert len(counts) == 2
+    assert min(map(float, counts)) >= 1
 
 
 def test_json_answers_are_json(client: httpx.Client) -> None:

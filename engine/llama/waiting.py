@@ -1,0 +1,64 @@
+"""Who gets the next free place."""
+
+from __future__ import annotations
+
+from collections import OrderedDict, deque
+from collections.abc import Iterator
+
+from engine.llama.sequence import Sequence
+
+
+class RoundRobin:
+    """A queue for each client, taken from in turn: who sends much waits for himself."""
+
+    def __init__(self) -> None:
+        self._lines: OrderedDict[str, deque[Sequence]] = OrderedDict()
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    def append(self, sequence: Sequence, *, first: bool = False) -> None:
+        """Add to the client's queue; `first` puts it before all others there."""
+        line = self._lines.setdefault(sequence.decoding.job.client, deque())
+        (line.appendleft if first else line.append)(sequence)
+        self._count += 1
+
+    def pop(self) -> Sequence:
+        """The next client's next sequence. Raises KeyError when empty."""
+        client, line = self._lines.popitem(last=False)
+        sequence = line.popleft()
+        if line:
+            self._lines[client] = line  # to the end of the round
+        self._count -= 1
+        return sequence
+
+
+class Waiting:
+    """Sequences that wait: look-ahead segments go only where nobody else would."""
+
+    def __init__(self) -> None:
+        self._now = RoundRobin()
+        self._ahead = RoundRobin()
+
+    def __len__(self) -> int:
+        return len(self._now) + len(self._ahead)
+
+    @property
+    def urgent(self) -> int:
+        """How many wait that have a reader waiting too."""
+        return len(self._now)
+
+    def append(self, sequence: Sequence, *, first: bool = False) -> None:
+        """Queue a sequence; `first` for one that had a place and lost it."""
+        ahead = sequence.decoding.job.ahead
+        (self._ahead if ahead else self._now).append(sequence, first=first)
+
+    def pop(self) -> Sequence:
+        """The next one. Raises KeyError when there is none."""
+        return (self._now or self._ahead).pop()
+
+    def pop_all(self) -> Iterator[Sequence]:
+        """Empty the queue."""
+        while self:
+            yield self.pop()
