@@ -1,66 +1,203 @@
-"""A lean streaming client on raw sockets: a comfortable one would take the server's cores."""
+"""Closed-loop streaming clients in a process of their own: `python -m bench.client < load.json`.
+
+The clients share the machine's cores with the server they measure, so this is plain sockets and one
+selector: about 5 microseconds for a frame, where a comfortable HTTP client takes a hundred. Frames
+are counted, not parsed; only the last one is read, for the server's own count of tokens.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
+import selectors
+import socket
+import sys
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, field
-from urllib.parse import urlsplit
+from typing import Any
 
+from bench.dialects import DIALECTS, Dialect
+from bench.figures import quantile
 
-@dataclass
-class StreamTimes:
-    """What one stream took. Times in seconds; `tokens` as the server counted them."""
-
-    ttft: float
-    total: float
-    tokens: int
-    gaps: list[float] = field(default_factory=list)
+SILENCE = 120.0  # seconds without a byte from any stream after which a load has failed
+_LAST_CHUNK = b"\r\n0\r\n\r\n"  # of a chunked body; JSON never holds a raw line break
 
 
 class StreamFailed(Exception):
-    """The stream ended with an error frame or without `[DONE]`."""
+    """A stream ended with an error, or without its proper end."""
 
 
-async def stream(url: str, body: dict[str, object]) -> StreamTimes:
-    """`POST /translate/stream` with usage asked for. Raises StreamFailed, OSError."""
-    where = urlsplit(url)
-    reader, writer = await asyncio.open_connection(where.hostname, where.port)
+@dataclass
+class Group:
+    """Clients that work through one list of requests together.
+
+    An endless group starts its list again and ends when all other groups have.
+    """
+
+    clients: int
+    bodies: list[bytes]
+    endless: bool = False
+
+
+@dataclass
+class Load:
+    """What is asked of one server."""
+
+    server: str
+    port: int
+    groups: list[Group]
+
+
+@dataclass
+class Seen:
+    """What a group saw. Times in seconds; one entry per stream in `ttfts` and `totals`."""
+
+    tokens: int = 0
+    prompt_tokens: int = 0
+    frames: int = 0
+    ttfts: list[float] = field(default_factory=list)
+    totals: list[float] = field(default_factory=list)
+    gaps: list[float] = field(default_factory=list)
+    """Between two arrivals of text; frames that were read at once are one arrival."""
+    frame_gaps: list[float] = field(default_factory=list)
+    """One entry per frame: an arrival of several shares its gap among them."""
+
+    def figures(self) -> dict[str, Any]:
+        """The figures of a cell. `token_gap` counts tokens that brought no frame as well."""
+        frames_per_token = min(1.0, self.frames / self.tokens) if self.tokens else 1.0
+        return {
+            "requests": len(self.totals),
+            "tokens": self.tokens,
+            "prompt_tokens": self.prompt_tokens,
+            "frames": self.frames,
+            "ttft_p50": quantile(self.ttfts, 0.5),
+            "ttft_p95": quantile(self.ttfts, 0.95),
+            "gap_p50": quantile(self.gaps, 0.5),
+            "gap_p95": quantile(self.gaps, 0.95),
+            "token_gap": quantile(self.frame_gaps, 0.5) * frames_per_token,
+        }
+
+
+class _Connection:
+    """One client: a keep-alive connection and the stream that is on it."""
+
+    def __init__(self, port: int, dialect: Dialect, group: Group, seen: Seen) -> None:
+        self._address = ("127.0.0.1", port)
+        self._dialect, self._seen = dialect, seen
+        self.endless = group.endless
+        self.socket = socket.create_connection(self._address, timeout=SILENCE)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+    def ask(self, body: bytes) -> None:
+        """Send a request; `receive` then says when its answer is complete."""
+        self._chunks: list[bytes] = []
+        self._rest = b""
+        self._frames = 0
+        self._last = 0.0
+        head = f"POST {self._dialect.path} HTTP/1.1\r\nHost: bench\r\nContent-Length: {len(body)}"
+        request = head.encode() + b"\r\nContent-Type: application/json\r\n\r\n" + body
+        self._begun = time.perf_counter()
+        self.socket.sendall(request)
+
+    def receive(self) -> bool:
+        """Take what has arrived; True when the stream is complete. Raises StreamFailed."""
+        data = self.socket.recv(262144)
+        now = time.perf_counter()
+        if not self._chunks and not data.startswith(b"HTTP/1.1 200"):
+            raise StreamFailed(data.decode(errors="replace") or "the server closed the connection")
+        self._chunks.append(data)
+        marker = self._dialect.marker
+        seen = self._rest + data
+        if count := seen.count(marker):
+            self._note(now, count)
+        self._rest = seen[1 - len(marker) :]
+        if not data:
+            raise StreamFailed("the connection was closed within a stream")
+        if not seen.endswith(_LAST_CHUNK):
+            return False
+        self._complete(now)
+        return True
+
+    def _note(self, now: float, count: int) -> None:
+        seen = self._seen
+        if self._frames:
+            gap = now - self._last
+            seen.gaps.append(gap)
+            seen.frame_gaps += [gap / count] * count
+        else:
+            seen.ttfts.append(now - self._begun)
+        self._frames += count
+        self._last = now
+
+    def _complete(self, now: float) -> None:
+        try:
+            prompt_tokens, tokens = self._dialect.usage(b"".join(self._chunks))
+        except (ValueError, KeyError) as error:
+            raise StreamFailed(str(error)) from None
+        seen = self._seen
+        seen.prompt_tokens += prompt_tokens
+        seen.tokens += self._frames if tokens is None else tokens
+        seen.frames += self._frames
+        seen.totals.append(now - self._begun)
+
+
+def run(load: Load) -> dict[str, Any]:
+    """Run a load to its end; returns `seconds` and the figures of each group.
+
+    Raises StreamFailed and OSError.
+    """
+    dialect = DIALECTS[load.server]
+    selector = selectors.DefaultSelector()
+    groups = [(group, Seen()) for group in load.groups]
+    waiting: dict[_Connection, Iterator[bytes]] = {}
+    for group, seen in groups:
+        bodies = itertools.cycle(group.bodies) if group.endless else iter(group.bodies)
+        for _ in range(group.clients):
+            connection = _Connection(load.port, dialect, group, seen)
+            selector.register(connection.socket, selectors.EVENT_READ, connection)
+            waiting[connection] = bodies
+    begun = time.perf_counter()
+    for connection, bodies in list(waiting.items()):
+        _next(connection, bodies, waiting)
+    while any(not connection.endless for connection in waiting):
+        ready = selector.select(SILENCE)
+        if not ready:
+            raise StreamFailed(f"nothing came for {SILENCE:.0f} s")
+        for key, _ in ready:
+            if key.data.receive():
+                _next(key.data, waiting[key.data], waiting)
+    seconds = time.perf_counter() - begun
+    for key in list(selector.get_map().values()):
+        key.data.socket.close()
+    return {"seconds": seconds, "groups": [seen.figures() for _, seen in groups]}
+
+
+def _next(
+    connection: _Connection, bodies: Iterator[bytes], waiting: dict[_Connection, Iterator[bytes]]
+) -> None:
+    """Let a client send its next request; without one it is done."""
+    body = next(bodies, None)
+    if body is None:
+        del waiting[connection]
+    else:
+        connection.ask(body)
+
+
+def main() -> int:
+    """Read a load from standard input, write what came of it; returns the exit status."""
+    fields = json.load(sys.stdin)
+    groups = [
+        Group(group["clients"], [body.encode() for body in group["bodies"]], group["endless"])
+        for group in fields["groups"]
+    ]
     try:
-        data = json.dumps(body | {"stream_options": {"usage": True}}).encode()
-        begun = time.perf_counter()
-        writer.write(
-            b"POST /translate/stream HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n"
-            b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(data) + data
-        )
-        return await _read(reader, begun)
-    finally:
-        writer.close()
+        json.dump(run(Load(fields["server"], fields["port"], groups)), sys.stdout)
+    except (StreamFailed, OSError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
 
 
-async def _read(reader: asyncio.StreamReader, begun: float) -> StreamTimes:
-    status = await reader.readline()
-    if b" 200 " not in status:
-        raise StreamFailed((status + await reader.read()).decode("utf-8", "replace"))
-    arrivals, tokens, name, done = [], 0, b"", False
-    async for line in reader:  # chunk sizes and headers are lines that no test below matches
-        if line.startswith(b"event: "):
-            name = line[7:].strip()
-        elif line.startswith(b'data: "'):
-            arrivals.append(time.perf_counter())
-        elif line.startswith(b"data: {"):
-            if name != b"usage":
-                raise StreamFailed(line.decode())
-            tokens = json.loads(line[6:])["output_tokens"]
-        elif line.startswith(b"data: [DONE]"):
-            done = True
-    if not done or not arrivals:
-        raise StreamFailed("the stream ended without [DONE]")
-    return StreamTimes(
-        ttft=arrivals[0] - begun,
-        total=time.perf_counter() - begun,
-        tokens=tokens,
-        gaps=[b - a for a, b in itertools.pairwise(arrivals)],
-    )
+if __name__ == "__main__":
+    sys.exit(main())

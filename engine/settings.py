@@ -104,7 +104,8 @@ class Engine(Section):
         default="auto", description="tokens that one sequence can hold, prompt and answer together"
     )
     threads: Literal["auto"] | ThreadCount = Field(
-        default="auto", description="threads of a step that decodes; auto is the physical cores"
+        default="auto",
+        description="threads of a step that decodes; auto measures when the model is loaded",
     )
     prompt_threads: Literal["auto"] | ThreadCount = Field(
         default="auto", description="threads of a step that also reads prompts; auto is as threads"

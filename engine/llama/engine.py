@@ -11,7 +11,7 @@ from tornado.ioloop import IOLoop
 from engine.errors import BabelbrookError, ModelError, NotReady
 from engine.generation import Decoding, Generation, Job
 from engine.interface import EngineStatus
-from engine.llama import sizing
+from engine.llama import sizing, threads
 from engine.llama.context import Context, ContextSize
 from engine.llama.model import Model
 from engine.llama.scheduler import News, Scheduler
@@ -73,12 +73,20 @@ class LocalEngine:
             template = model.chat_template
             chat = ChatTemplate(template, model.bos_text, model.eos_text) if template else None
             form = PromptForm(self.entry.prompt, chat)
-            size = sizing.choose(model, self._settings)
+            size = self._measure_threads(model, sizing.choose(model, self._settings))
             scheduler = Scheduler(model, lambda: Context(model, size), self._hand_over)
         except BaseException:
             model.close()
             raise
         return _Loaded(model, form, size, scheduler)
+
+    def _measure_threads(self, model: Model, size: ContextSize) -> ContextSize:
+        """Where the settings leave the threads to us, those that are fastest here and now."""
+        if self._settings.threads != "auto" or size.threads == 1:
+            return size
+        count = threads.fastest(model, size)
+        prompts = count if self._settings.prompt_threads == "auto" else size.prompt_threads
+        return replace(size, threads=count, prompt_threads=prompts)
 
     def _hand_over(self, news: list[News]) -> None:
         # A closed loop drops callbacks in silence, so nothing ever waits for this one.
