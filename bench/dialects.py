@@ -93,9 +93,7 @@ def _ending(answer: bytes) -> str:
 
 
 DIALECTS = {
-    "babelbrook": Dialect(
-        "/translate/stream", b'data: "', _babelbrook_body, _babelbrook_usage
-    ),
+    "babelbrook": Dialect("/translate/stream", b'data: "', _babelbrook_body, _babelbrook_usage),
     "llama-server": Dialect(
         "/completion", b'"stop":false', _llama_server_body, _llama_server_usage
     ),

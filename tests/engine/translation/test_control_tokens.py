@@ -9,7 +9,7 @@ from contextlib import AbstractAsyncContextManager, suppress
 import pytest
 
 from engine.errors import CutShort
-from engine.generation import Generation
+from engine.generation import Decoding
 from engine.llama.engine import LocalEngine
 from engine.llama.scheduler import Scheduler
 from engine.models.catalogue import ModelEntry
@@ -44,7 +44,7 @@ def prompts(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
     seen: list[list[int]] = []
     submit = Scheduler.submit
 
-    def spy(self: Scheduler, generation: Generation, prompt: list[int], limit: int | None) -> None:
+    def spy(self: Scheduler, generation: Decoding, prompt: list[int], limit: int | None) -> None:
         seen.append(list(prompt))
         submit(self, generation, prompt, limit)
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from engine.echo import EchoEngine
 from engine.errors import BabelbrookError, BadRequest, CutShort, DecodeFailed, ModelError
-from engine.generation import Generation, Job
+from engine.generation import Decoding, Generation, Job
 from engine.translation.translator import Translation, TranslationRequest
 
 NASTY = json.loads((Path(__file__).parents[2] / "data" / "nasty.json").read_text("utf-8"))
@@ -26,19 +26,19 @@ T = TypeVar("T")
 
 
 class HeldEngine(EchoEngine):
-    """Answers nothing by itself: the test feeds the generations."""
+    """Answers nothing by itself: the test feeds the decodings."""
 
     def __init__(self) -> None:
         super().__init__()
-        self.generations: list[Generation] = []
+        self.decodings: list[Decoding] = []
 
     def submit(self, job: Job) -> Generation:
-        self.generations.append(Generation(job))
-        return self.generations[-1]
+        self.decodings.append(Decoding(job))
+        return self.decodings[-1].join()
 
     @property
     def texts(self) -> list[str]:
-        return [generation.job.text for generation in self.generations]
+        return [generation.job.text for generation in self.decodings]
 
 
 def make(engine: EchoEngine, text: str, lookahead: int = 4, **fields: Any) -> Translation:
@@ -113,7 +113,7 @@ def test_segments_leave_in_order_whichever_is_ready_first() -> None:
         engine = HeldEngine()
         whole = asyncio.ensure_future(make(engine, "One. Two. Three.").joined())
         await settle()
-        for generation in reversed(engine.generations):
+        for generation in reversed(engine.decodings):
             generation.started = 0.0
             generation.feed(generation.job.text.upper(), 1, "stop")
             await settle()
@@ -128,7 +128,7 @@ def test_an_answer_without_text_leaves_the_source_in_its_place() -> None:
         whole = asyncio.ensure_future(make(engine, "One.\n Two.", 1).joined())
         for answer in (" \n", "ZWEI."):
             await settle()
-            engine.generations[-1].feed(answer, 1, "stop")
+            engine.decodings[-1].feed(answer, 1, "stop")
         return await whole
 
     assert run(test()) == "One.\n ZWEI."
@@ -143,10 +143,10 @@ def test_no_more_segments_are_on_their_way_than_allowed() -> None:
         whole = asyncio.ensure_future(make(engine, "Yes. No. " * 10, lookahead=3).joined())
         for done in range(20):
             await settle()
-            assert len(engine.generations) == min(done + 3, 20)
-            for generation in engine.generations:
+            assert len(engine.decodings) == min(done + 3, 20)
+            for generation in engine.decodings:
                 generation.started = 0.0
-            engine.generations[done].feed("x", 1, "stop")
+            engine.decodings[done].feed("x", 1, "stop")
         assert await whole == "x " * 20
 
     run(test())
@@ -158,7 +158,7 @@ def test_only_segments_behind_the_reader_s_own_are_ahead() -> None:
         whole = asyncio.ensure_future(make(engine, "One. Two. Three.").joined())
         await settle()
         whole.cancel()
-        return [generation.job.ahead for generation in engine.generations]
+        return [generation.job.ahead for generation in engine.decodings]
 
     assert run(test()) == [False, True, True]
 
@@ -168,10 +168,10 @@ def test_a_segment_that_still_waits_when_its_turn_comes_is_not_ahead_any_more() 
         engine = HeldEngine()
         whole = asyncio.ensure_future(make(engine, "One. Two.").joined())
         await settle()
-        engine.generations[0].feed("Eins.", 1, "stop")
+        engine.decodings[0].feed("Eins.", 1, "stop")
         await settle()
         whole.cancel()
-        return [(g.job.text, g.job.ahead, g.cancelled) for g in engine.generations[:3]]
+        return [(g.job.text, g.job.ahead, g.cancelled) for g in engine.decodings[:3]]
 
     assert run(test()) == [("One.", False, False), ("Two.", True, True), ("Two.", False, False)]
 
@@ -181,8 +181,8 @@ def test_a_segment_that_was_begun_ahead_goes_on() -> None:
         engine = HeldEngine()
         whole = asyncio.ensure_future(make(engine, "One. Two.").joined())
         await settle()
-        engine.generations[1].started = 1.0
-        for generation in engine.generations:
+        engine.decodings[1].started = 1.0
+        for generation in engine.decodings:
             generation.feed("x", 1, "stop")
         await whole
         return engine.texts
@@ -218,7 +218,7 @@ def test_a_poke_yields_nothing_and_goes_on() -> None:
         translation = make(engine, "One.")
         seen = []
         pieces = translation.pieces()
-        for act in (translation.poke, lambda: engine.generations[0].feed("Eins.", 1, "stop")):
+        for act in (translation.poke, lambda: engine.decodings[0].feed("Eins.", 1, "stop")):
             asyncio.get_running_loop().call_later(0.01, act)
             seen.append(await anext(pieces))
         return [*seen, *[new async for new in pieces]]
@@ -234,12 +234,12 @@ def test_a_cancelled_translation_ends_and_frees_all_its_segments(after: int) -> 
         whole = asyncio.ensure_future(translation.joined())
         await settle()
         if after:
-            engine.generations[0].feed("Eins", 1, None)
+            engine.decodings[0].feed("Eins", 1, None)
             await settle()
         translation.cancel()
         assert await whole in ("", "Eins")
-        assert len(engine.generations) == 4
-        assert all(generation.cancelled for generation in engine.generations)
+        assert len(engine.decodings) == 4
+        assert all(generation.cancelled for generation in engine.decodings)
 
     run(test())
 
@@ -249,22 +249,20 @@ def test_a_translation_cancelled_before_it_began_asks_for_nothing() -> None:
     translation = make(engine, "One.")
     translation.cancel()
     assert run(translation.joined()) == ""
-    assert engine.generations == []
+    assert engine.decodings == []
 
 
 def test_a_reader_that_stops_reading_frees_all_segments() -> None:
     async def test() -> HeldEngine:
         engine = HeldEngine()
         pieces = make(engine, "One. Two.").pieces()
-        asyncio.get_running_loop().call_later(
-            0.01, lambda: engine.generations[0].feed("x", 1, None)
-        )
+        asyncio.get_running_loop().call_later(0.01, lambda: engine.decodings[0].feed("x", 1, None))
         async for _ in pieces:
             break
         await pieces.aclose()  # type: ignore[attr-defined]
         return engine
 
-    assert [generation.cancelled for generation in run(test()).generations] == [True, True]
+    assert [generation.cancelled for generation in run(test()).decodings] == [True, True]
 
 
 def test_a_segment_that_was_cut_short_is_told_after_its_text() -> None:
@@ -290,8 +288,8 @@ def test_an_engine_s_failure_comes_after_the_text_before_it(lookahead: int) -> N
     engine = HeldEngine()
 
     def fail() -> None:
-        engine.generations[0].feed("Eins", 1, None)
-        engine.generations[0].fail(DecodeFailed("It failed."))
+        engine.decodings[0].feed("Eins", 1, None)
+        engine.decodings[0].fail(DecodeFailed("It failed."))
 
     async def test() -> tuple[str, BabelbrookError]:
         asyncio.get_running_loop().call_later(0.01, fail)
@@ -300,7 +298,7 @@ def test_an_engine_s_failure_comes_after_the_text_before_it(lookahead: int) -> N
     seen, failure = run(test())
     assert seen == "Eins"
     assert isinstance(failure, DecodeFailed)
-    assert all(generation.cancelled for generation in engine.generations)
+    assert all(generation.cancelled for generation in engine.decodings)
 
 
 # Before the first segment
@@ -333,11 +331,11 @@ def test_tokens_are_counted_for_every_segment_also_of_a_cancelled_text() -> None
         translation = make(engine, "One. Two. Three.", lookahead=2)
         whole = asyncio.ensure_future(translation.joined())
         await settle()
-        for generation in engine.generations:
+        for generation in engine.decodings:
             generation.started = 0.0
             generation.prompt_tokens = 10
-        engine.generations[0].feed("a", 1, "stop")
-        engine.generations[1].feed("b", 2, None)
+        engine.decodings[0].feed("a", 1, "stop")
+        engine.decodings[1].feed("b", 2, None)
         await settle()
         translation.cancel()
         await whole
