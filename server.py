@@ -11,19 +11,26 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Coroutine, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import engine
 from engine.config import ConfigError, models_folder, read_command_line
-from engine.errors import ModelError
+from engine.errors import ModelError, UnknownLanguage
 from engine.interface import Engine
 from engine.models import catalogue
 from engine.settings import Settings
 
+if TYPE_CHECKING:
+    from handlers.activity import Activity
+
 logger = logging.getLogger("babelbrook")
+T = TypeVar("T")
 
 _STOP_GRACE = 5.0  # seconds for the decode thread to come back and streams to get their last event
+# A body above the limit is read and thrown away so far, to answer it with a sentence; a longer one
+# gets Tornado's bare 400.
+_READ_ANYWAY = 4
 EXIT_USAGE, EXIT_STUCK = 2, 70
 
 
@@ -37,7 +44,7 @@ def main(argv: Sequence[str]) -> int:
     _set_up_logging(settings)
     try:
         if command.check:
-            return _check(settings)
+            return asyncio.run(_check(settings))
         return asyncio.run(_serve(settings))
     except ModelError as error:
         return _complain(error.sentence, 1)
@@ -65,37 +72,38 @@ def _entry(settings: Settings) -> catalogue.ModelEntry:
     return catalogue.find(models.selected, models_folder(settings), models.entries)
 
 
-def _check(settings: Settings) -> int:
+async def _check(settings: Settings) -> int:
     """`--check`: does the installed llama.cpp run the configured model on this machine?"""
     from engine.llama import check
 
-    result = check.run(_entry(settings), settings.engine)
+    entry = _entry(settings)
+    result = await check.run(entry, settings.engine)
     print("\n".join(result.lines), file=sys.stdout if result.ok else sys.stderr)
     if result.ok:
-        check.remember()
+        check.remember(entry.file)
     return 0 if result.ok else 1
 
 
-def _check_new_build(entry: catalogue.ModelEntry, settings: Settings) -> None:
-    """Check a build that has never decoded here. Raises ModelError where the child crashed."""
+async def _check_what_is_new(entry: catalogue.ModelEntry, settings: Settings) -> None:
+    """Check a build or a model that has never decoded here. Raises ModelError where it crashed."""
     from engine.llama import check
 
-    if not settings.engine.self_check or check.was_checked():
+    if not settings.engine.self_check or check.was_checked(entry.file):
         return
-    logger.info("Checking this build of llama.cpp, once.")
-    result = check.run(entry, settings.engine)
+    logger.info("Checking this build of llama.cpp with %s, once.", entry.name)
+    result = await check.run(entry, settings.engine)
     if not result.ok:
         raise ModelError("\n".join(result.lines))
-    check.remember()
+    check.remember(entry.file)
 
 
-def _make_engine(settings: Settings) -> Engine:
+async def _make_engine(settings: Settings) -> Engine:
     if settings.engine.kind == "echo":
         from engine.echo import EchoEngine
 
         return EchoEngine()
     entry = _entry(settings)
-    _check_new_build(entry, settings)
+    await _check_what_is_new(entry, settings)
     # Imported after the check: a library for another CPU may crash as soon as it is loaded.
     from engine.llama.engine import LocalEngine
 
@@ -106,39 +114,65 @@ async def _serve(settings: Settings) -> int:
     from handlers import make_application
     from handlers.activity import Activity
 
+    stop = _Stop(settings.drain.deadline)
+    translator = await stop.unless_wanted(_make_engine(settings))
+    if translator is None:
+        return 0
+    _check_default_languages(settings, translator.entry)
     sockets = _bind(settings.server.host, settings.server.port)
     if sockets is None:
         return 1
-    translator = _make_engine(settings)
     activity = Activity()
-    stop = _Stop(activity, translator, settings.drain.deadline)
     http = _listen(make_application(translator, settings, activity), sockets, settings)
-    loading = asyncio.ensure_future(translator.start())
-    await asyncio.wait({loading, stop.wanted}, return_when=asyncio.FIRST_COMPLETED)
-    if not loading.done():
-        os._exit(0)  # stopped while a model loads, which nothing can interrupt
-    loading.result()
-    host, port = sockets[0].getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    print(
-        f"Babelbrook {engine.__version__}: {translator.describe()}, http://{shown}:{port}",
-        flush=True,
-    )
-    await stop.wanted
-    await stop.drain()
-    http.stop()
-    await http.close_all_connections()
+    try:
+        await stop.unless_wanted(translator.start())
+        if stop.wanted.done():
+            _leave(0)  # stopped while a model loads, which nothing can interrupt
+        _announce(translator, sockets[0])
+        await stop.wanted
+        await stop.drain(activity, translator)
+        http.stop()
+        await http.close_all_connections()
+    finally:
+        translator.stop()  # or the decode thread would keep the process alive for ever
     if not translator.stopped:
         logger.error("The decode thread did not come back; the process ends without it.")
         _leave(EXIT_STUCK)
     return 0
 
 
+def _check_default_languages(settings: Settings, entry: catalogue.ModelEntry) -> None:
+    """Raises ModelError where a request without languages could never be answered."""
+    from engine.translation import languages
+
+    defaults = settings.translation
+    for name, code, known in (
+        ("target_lang", defaults.target_lang, entry.target_langs),
+        ("source_lang", defaults.source_lang, entry.source_langs),
+    ):
+        if name == "source_lang" and code.lower() == "auto":
+            continue
+        try:
+            languages.choose(code, known)
+        except UnknownLanguage as error:
+            raise ModelError(f"translation.{name}: {error.sentence}") from None
+
+
+def _announce(translator: Engine, listening: socket.socket) -> None:
+    """The start-up line."""
+    host, port = listening.getsockname()[:2]
+    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    try:
+        print(f"Babelbrook {engine.__version__}: {translator.describe()}, {url}", flush=True)
+    except OSError as error:
+        logger.warning("The start-up line could not be written: %s.", error.strerror)
+
+
 class _Stop:
     """The first SIGINT or SIGTERM asks for a drain, the second ends the process at once."""
 
-    def __init__(self, activity: Any, translator: Engine, deadline: float) -> None:
-        self._activity, self._engine, self._deadline = activity, translator, deadline
+    def __init__(self, deadline: float) -> None:
+        self._deadline = deadline
         loop = asyncio.get_running_loop()
         self.wanted: asyncio.Future[None] = loop.create_future()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -151,19 +185,30 @@ class _Stop:
         logger.info("%s: running streams may finish within %g s.", number.name, self._deadline)
         self.wanted.set_result(None)
 
-    async def drain(self) -> None:
+    async def unless_wanted(self, work: Coroutine[Any, Any, T]) -> T | None:
+        """The result of `work`, or None where a signal came first; then `work` is cancelled."""
+        task = asyncio.ensure_future(work)
+        either: set[asyncio.Future[Any]] = {task, self.wanted}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if task.done():
+            return task.result()
+        task.cancel()
+        await asyncio.wait({task}, timeout=_STOP_GRACE)
+        return None
+
+    async def drain(self, activity: Activity, translator: Engine) -> None:
         """Let running streams finish, then end the rest with an error event."""
-        if not await self._activity.drain(self._deadline):
-            logger.warning("%d requests did not finish in time.", self._activity.running)
-        self._engine.stop()
-        await self._activity.drain(_STOP_GRACE)
+        if not await activity.drain(self._deadline):
+            logger.warning("%d requests did not finish in time.", activity.running)
+        translator.stop()
+        await activity.drain(_STOP_GRACE)
         waited = 0.0
-        while not self._engine.stopped and waited < _STOP_GRACE:
+        while not translator.stopped and waited < _STOP_GRACE:
             await asyncio.sleep(0.01)
             waited += 0.01
 
 
-def _leave(status: int) -> None:
+def _leave(status: int) -> NoReturn:
     logging.shutdown()
     sys.stdout.flush()
     os._exit(status)
@@ -174,8 +219,9 @@ def _bind(host: str, port: int) -> list[socket.socket] | None:
 
     try:
         return bind_sockets(port, host)
-    except OSError as error:
-        _complain(f"Cannot listen on {host}, port {port}: {error.strerror}.", 1)
+    except (OSError, UnicodeError) as error:
+        reason = getattr(error, "strerror", None) or "no such name"
+        _complain(f"Cannot listen on {host}, port {port}: {reason}.", 1)
         return None
 
 
@@ -188,7 +234,7 @@ def _listen(application: Any, sockets: list[socket.socket], settings: Settings) 
             stream.set_nodelay(True)  # or Nagle's algorithm holds small frames back
             return super().handle_stream(stream, address)
 
-    http = Server(application, max_body_size=settings.limits.body_bytes)
+    http = Server(application, max_body_size=_READ_ANYWAY * settings.limits.body_bytes)
     http.add_sockets(sockets)
     return http
 

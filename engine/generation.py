@@ -69,6 +69,7 @@ class Decoding:
         self.started: float | None = None  # taken from the queue (monotonic seconds)
         self.pieces: list[str] = []  # never more than a sequence holds
         self.on_end: Callable[[], None] | None = None  # called on the loop when it has ended
+        self.on_cancel: Callable[[], None] | None = None  # called on the loop when nobody reads it
         self._readers: list[Generation] = []
 
     def feed(self, piece: str, tokens: int, finish: str | None) -> None:
@@ -105,7 +106,10 @@ class Decoding:
     def leave(self, reader: Generation) -> None:
         """A reader goes; when the last one has gone, the decode is cancelled."""
         reader.left = True
-        self.cancelled = all(each.left for each in self._readers)
+        if not self.cancelled and all(each.left for each in self._readers):
+            self.cancelled = True
+            if self.on_cancel is not None:
+                self.on_cancel()
 
 
 class Generation:

@@ -66,13 +66,16 @@ class Limits(Section):
         ge=1,
         description="largest text of a request, in bytes of UTF-8; above it the answer is 413",
     )
+    texts: int = Field(
+        default=1000, ge=1, description="most texts in the list of one request; above it: 413"
+    )
     queue: int = Field(
         default=512,
         ge=1,
         description="generations that may wait for a sequence; beyond it the answer is 503",
     )
     body_bytes: int = Field(
-        default=16 * 1024 * 1024,
+        default=8 * 1024 * 1024,
         ge=1,
         validate_default=True,
         description="largest body of a request, in bytes; must be above limits.text_bytes",

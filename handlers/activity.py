@@ -35,6 +35,8 @@ class Activity:
     async def drain(self, deadline: float) -> bool:
         """Refuse new requests and wait up to `deadline` seconds; True when none is left."""
         self.draining = True
+        if not self.running:
+            return True
         try:
             await asyncio.wait_for(self._idle.wait(), deadline)
         except TimeoutError:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import re
 import secrets
 import time
+from functools import cached_property
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
 import ujson
-from tornado.web import HTTPError, RequestHandler
+from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from engine.errors import BabelbrookError, BadRequest
 
@@ -38,12 +41,22 @@ class NotFound(BabelbrookError):
 class BaseHandler(RequestHandler):
     """Base of all handlers. Errors of class BabelbrookError become JSON with their status."""
 
-    def prepare(self) -> None:
+    aborted = False  # the client went away before the answer's end
+
+    @cached_property
+    def request_id(self) -> str:
+        """The client's own id where it is a plain one, else a new one."""
         given = self.request.headers.get("X-Request-Id", "")
-        self.request_id = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        return given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+
+    @cached_property
+    def log_fields(self) -> dict[str, Any]:
+        """What the access log tells beside the usual."""
+        return {}
+
+    def set_default_headers(self) -> None:
+        """The request id goes out with every answer, errors included."""
         self.set_header("X-Request-Id", self.request_id)
-        self.aborted = False
-        self.log_fields: dict[str, Any] = {}
 
     def on_connection_close(self) -> None:
         """The client went away before the answer's end."""
@@ -53,30 +66,23 @@ class BaseHandler(RequestHandler):
         """None: hashing every answer brings nothing here."""
         return None
 
-    # Bodies in ------------------------------------------------------------------------------------
-
-    def json_object(self) -> dict[str, Any]:
-        """The request's body as a JSON object.
-
-        Raises BadRequest for what is not UTF-8, not JSON, no object, or holds numbers or strings
-        that cannot be given back (NaN, infinities, lone surrogates): ujson lets those pass.
-        """
-        try:
-            text = self.request.body.decode("utf-8").removeprefix("\ufeff")
-            value = ujson.loads(text)
-        except (ValueError, RecursionError):
-            raise BadRequest("Invalid JSON") from None
-        if not isinstance(value, dict):
-            raise BadRequest("The body must be a JSON object.")
-        _check_values(value)
-        return value
-
-    # Answers out ----------------------------------------------------------------------------------
-
     def write_json(self, value: Any) -> None:
         """Answer with a JSON value."""
         self.set_header("Content-Type", "application/json; charset=utf-8")
         self.write(dump_json(value))
+
+    async def finish_within(self, seconds: float) -> None:
+        """Send the answer to its end; a reader that takes nothing for so long is dropped."""
+        sent = self.finish()
+        await asyncio.wait({sent}, timeout=seconds)
+        if not sent.done():
+            self.drop()
+
+    def drop(self) -> None:
+        """Close the socket under the request; closing Tornado's connection object would not do."""
+        stream = getattr(self.request.connection, "stream", None)
+        if stream is not None:
+            stream.close()
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Every error as JSON: our own with their code, the rest in the same shape."""
@@ -118,12 +124,72 @@ class BaseHandler(RequestHandler):
         ]
 
 
+class BodyTooLarge(BabelbrookError):
+    """The body is above `limits.body_bytes`."""
+
+    status = 413
+    code = "too_long"
+
+
+@stream_request_body
+class BodyHandler(BaseHandler):
+    """A handler that takes a JSON body, whatever its Content-Type says.
+
+    It collects the body itself: Tornado would take what `curl -d` sends for a form and parse it,
+    and answers a body above its limit with a bare 400.
+    """
+
+    body_limit: int  # bytes, set by `initialize`
+
+    def prepare(self) -> None:
+        """Called when the headers are in."""
+        self._chunks: list[bytes] = []
+        self._received = 0
+
+    def data_received(self, chunk: bytes) -> None:
+        """Keep a part of the body; what goes above the limit is counted and thrown away."""
+        self._received += len(chunk)
+        if self._received <= self.body_limit:
+            self._chunks.append(chunk)
+        else:
+            self._chunks.clear()
+
+    def json_object(self) -> dict[str, Any]:
+        """The request's body as a JSON object; it can be taken once.
+
+        Raises BodyTooLarge, and BadRequest for what is not UTF-8, not JSON, no object, or holds
+        numbers or strings that cannot be given back (NaN, infinities, lone surrogates): ujson lets
+        those pass when it reads, and refuses them when it writes.
+        """
+        if self._received > self.body_limit:
+            raise BodyTooLarge(f"The body is longer than {self.body_limit:,} bytes.")
+        body = b"".join(self._chunks)
+        self._chunks.clear()
+        try:
+            value = ujson.loads(body.decode("utf-8").removeprefix("\ufeff"))
+            dump_json(value).encode()
+        except UnicodeEncodeError:
+            raise BadRequest("Invalid JSON: a string holds half of a surrogate pair.") from None
+        except OverflowError:
+            raise BadRequest("Invalid JSON: a number is not finite.") from None
+        except (ValueError, RecursionError):
+            raise BadRequest("Invalid JSON") from None
+        if not isinstance(value, dict):
+            raise BadRequest("The body must be a JSON object.")
+        return value
+
+
 class UnknownPathHandler(BaseHandler):
     """Answers every path that the route table does not know."""
 
     def prepare(self) -> None:
-        super().prepare()
-        raise NotFound(f"There is nothing at {self.request.path}.")
+        raise NotFound(f"There is nothing at {_printable(self.request.path)}.")
+
+
+def _printable(path: str) -> str:
+    """A path for people and logs: no control characters, blanks or quotes, and not too long."""
+    shown = quote(path, safe="/%:@!$&()*+,;=~-._")
+    return shown if len(shown) <= 200 else f"{shown[:200]}..."
 
 
 def log_access(handler: RequestHandler) -> None:
@@ -134,28 +200,9 @@ def log_access(handler: RequestHandler) -> None:
         "request_id": getattr(handler, "request_id", "-"),
         "remote": request.remote_ip,
         "method": request.method,
-        "path": request.path,
+        "path": _printable(request.path),
         "status": ABORTED if aborted else handler.get_status(),
         **getattr(handler, "log_fields", {}),
         "total_ms": round((time.time() - request._start_time) * 1000, 1),
     }
     access_log.info("%s", " ".join(f"{key}={value}" for key, value in fields.items()))
-
-
-def _check_values(value: Any) -> None:
-    """Refuse what JSON cannot say, in any depth; a loop, as the depth is the client's choice."""
-    rest = [value]
-    while rest:
-        item = rest.pop()
-        if isinstance(item, dict):
-            rest.extend(item.keys())
-            rest.extend(item.values())
-        elif isinstance(item, list):
-            rest.extend(item)
-        elif isinstance(item, float) and not math.isfinite(item):
-            raise BadRequest("Invalid JSON: a number is not finite.")
-        elif isinstance(item, str):
-            try:
-                item.encode()
-            except UnicodeEncodeError:
-                raise BadRequest("Invalid JSON: a string holds half of a surrogate pair.") from None

@@ -46,7 +46,10 @@ def parse_translate(body: dict[str, Any]) -> tuple[TranslateRequest, list[str]]:
 
     Raises BadRequest with a sentence that names the first wrong field.
     """
-    if not body.get("text"):
+    text = body.get("text")
+    # By hand: pydantic would build an error for each of a million wrong items.
+    wrong = not isinstance(text, list) or not all(isinstance(item, str) for item in text)
+    if not text or (wrong and not isinstance(text, str)):
         raise BadRequest("'text' is required")
     try:
         request = TranslateRequest.model_validate(body)
@@ -59,7 +62,5 @@ def parse_translate(body: dict[str, Any]) -> tuple[TranslateRequest, list[str]]:
 def _sentence(error: ValidationError) -> str:
     first = error.errors(include_url=False, include_input=False)[0]
     place = [str(part) for part in first["loc"]]
-    if place[0] == "text":
-        return "'text' is required"
     message = first["msg"]
     return f"'{'.'.join(place)}' is wrong: {message[0].lower()}{message[1:]}"

@@ -107,16 +107,9 @@ class EventStream:
             if not flushed.done():
                 await asyncio.wait({flushed}, timeout=self._stall_timeout)
                 if not flushed.done():
-                    self._drop()
+                    self._handler.drop()
                     raise ReaderGone
             flushed.result()
         except StreamClosedError:
             raise ReaderGone from None
         self._written = asyncio.get_running_loop().time()
-
-    def _drop(self) -> None:
-        """Close the socket under a stalled flush; closing the connection object would not do."""
-        connection = self._handler.request.connection
-        stream = getattr(connection, "stream", None)
-        if stream is not None:
-            stream.close()

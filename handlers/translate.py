@@ -22,8 +22,9 @@ from engine.translation import languages
 from engine.translation.translator import Translation, TranslationRequest
 from handlers import sse
 from handlers.activity import Activity
-from handlers.base import BaseHandler
+from handlers.base import BodyHandler
 from handlers.metrics import Metrics
+from handlers.presence import watched
 from handlers.schemas import TranslateRequest, parse_translate
 
 _SAMPLING_FIELDS = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty")
@@ -36,7 +37,7 @@ class UnknownModel(BabelbrookError):
     code = "unknown_model"
 
 
-class _TranslateBase(BaseHandler):
+class _TranslateBase(BodyHandler):
     """From a body to translations; what both endpoints share."""
 
     def initialize(
@@ -44,21 +45,29 @@ class _TranslateBase(BaseHandler):
     ) -> None:
         self.engine, self.config = engine, settings
         self.activity, self.metrics = activity, metrics
-        self._translations: list[Translation] = []
+        self.body_limit = settings.limits.body_bytes
+        self._translations: set[Translation] = set()  # those under way
+        self._prompt_tokens = self._output_tokens = 0  # of those that have ended
 
     def on_connection_close(self) -> None:
         """The client has left: free its sequences at the next decode step."""
         super().on_connection_close()
-        for translation in self._translations:
+        for translation in list(self._translations):
             translation.cancel()
 
     def read_request(self) -> tuple[TranslateRequest, list[str]]:
         """Parse and check the body. Raises BadRequest, UnknownModel, TextTooLong, NotReady."""
         request, ignored = parse_translate(self.json_object())
         texts = [request.text] if isinstance(request.text, str) else request.text
-        limit = self.config.limits.text_bytes
-        if sum(len(text.encode()) for text in texts) > limit:
-            raise TextTooLong(f"The text is longer than {limit:,} bytes. Send it in parts.")
+        limits = self.config.limits
+        if len(texts) > limits.texts:
+            raise TextTooLong(
+                f"The list holds more than {limits.texts:,} texts. Send fewer at a time."
+            )
+        if sum(len(text.encode()) for text in texts) > limits.text_bytes:
+            raise TextTooLong(
+                f"The text is longer than {limits.text_bytes:,} bytes. Send it in parts."
+            )
         if request.model not in (None, self.engine.entry.name):
             raise UnknownModel(
                 f"There is no model '{request.model[:100]}' here; it is"
@@ -67,7 +76,7 @@ class _TranslateBase(BaseHandler):
         status = self.engine.status()
         if not status.ready:
             raise NotReady("No model is ready to answer yet.")
-        if status.queued >= self.config.limits.queue:
+        if status.queued >= limits.queue:
             raise Overloaded("Too many requests wait already.", status.wait_seconds)
         return request, ignored
 
@@ -88,8 +97,17 @@ class _TranslateBase(BaseHandler):
             ),
             self.config.engine.lookahead,
         )
-        self._translations.append(translation)
+        self._translations.add(translation)
         return translation
+
+    def end(self, translation: Translation) -> None:
+        """Stop a translation where it still runs, and add up what it took."""
+        translation.cancel()
+        if translation not in self._translations:
+            return
+        self._translations.remove(translation)
+        self._prompt_tokens += translation.prompt_tokens
+        self._output_tokens += translation.output_tokens
 
     def _languages(self, request: TranslateRequest) -> tuple[str | None, str]:
         entry, defaults = self.engine.entry, self.config.translation
@@ -115,18 +133,15 @@ class _TranslateBase(BaseHandler):
             fields[name] = getattr(recommended, name) if own is None else own
         return Sampling(seed=request.seed, **fields)
 
-    def note_usage(self, first_text: float | None, begun: float) -> dict[str, int]:
-        """Put tokens and times into the access log; returns the usage."""
+    def usage(self) -> dict[str, int]:
+        """Tokens so far, also put into the access log."""
+        live = self._translations
         usage = {
-            "prompt_tokens": sum(t.prompt_tokens for t in self._translations),
-            "output_tokens": sum(t.output_tokens for t in self._translations),
+            "prompt_tokens": self._prompt_tokens + sum(t.prompt_tokens for t in live),
+            "output_tokens": self._output_tokens + sum(t.output_tokens for t in live),
         }
-        self.log_fields |= {
-            "prompt_tokens": usage["prompt_tokens"],
-            "tokens": usage["output_tokens"],
-        }
-        if first_text is not None:
-            self.log_fields["ttft_ms"] = round((first_text - begun) * 1000, 1)
+        self.log_fields["prompt_tokens"] = usage["prompt_tokens"]
+        self.log_fields["tokens"] = usage["output_tokens"]
         return usage
 
 
@@ -135,37 +150,48 @@ class TranslateHandler(_TranslateBase):
 
     async def post(self) -> None:
         with self.activity.request():
-            begun = time.monotonic()
             request, ignored = self.read_request()
             texts = [request.text] if isinstance(request.text, str) else request.text
-            results = await self._translate_all(request, texts)
+            with watched(self):
+                results = await self._translate_all(request, texts)
             if self.aborted:
                 return
             answer: dict[str, Any] = {
                 "translation": results[0] if isinstance(request.text, str) else results,
-                "usage": self.note_usage(None, begun),
+                "usage": self.usage(),
             }
             if ignored:
                 answer["ignored"] = ignored
             self.write_json(answer)
+            await self.finish_within(self.config.streams.stall_timeout)
 
     async def _translate_all(self, request: TranslateRequest, texts: list[str]) -> list[str]:
         """Texts of a list go side by side, as many at a time as segments of one text would."""
-        slots = asyncio.Semaphore(self.config.engine.lookahead)
+        results = [""] * len(texts)
+        turns = iter(enumerate(texts))
 
-        async def one(text: str) -> str:
-            async with slots:
-                return "" if self.aborted else await self.begin(request, text).joined()
+        async def work() -> None:
+            for index, text in turns:
+                if text and not self.aborted:
+                    results[index] = await self._translate(request, text)
 
-        tasks = [asyncio.ensure_future(one(text)) for text in texts]
+        workers = min(self.config.engine.lookahead, len(texts))
+        tasks = [asyncio.ensure_future(work()) for _ in range(workers)]
         try:
-            return list(await asyncio.gather(*tasks))
-        except BaseException:
+            await asyncio.gather(*tasks)
+        finally:  # one has failed: end the others
             for task in tasks:
                 task.cancel()
-            for translation in self._translations:
-                translation.cancel()
-            raise
+            for translation in list(self._translations):
+                self.end(translation)
+        return results
+
+    async def _translate(self, request: TranslateRequest, text: str) -> str:
+        translation = self.begin(request, text)
+        try:
+            return await translation.joined()
+        finally:
+            self.end(translation)
 
 
 class TranslateStreamHandler(_TranslateBase):
@@ -188,9 +214,9 @@ class TranslateStreamHandler(_TranslateBase):
             except sse.ReaderGone:
                 self.aborted = True
             finally:
-                translation.cancel()
-                self.note_usage(self._first_text, self._begun)
-        await self._end()
+                self.end(translation)
+                self.usage()
+            await self._end()
 
     _first_text: float | None = None
     _last_text = 0.0
@@ -199,7 +225,11 @@ class TranslateStreamHandler(_TranslateBase):
         self, stream: sse.EventStream, translation: Translation, request: TranslateRequest
     ) -> None:
         try:
-            await stream.run(translation.pieces(), translation.poke, self._observe)
+            await stream.run(
+                translation.pieces(),
+                translation.poke,
+                lambda texts: self._observe(translation),
+            )
         except BabelbrookError as failure:
             await self._fail(stream, failure)
             return
@@ -212,20 +242,20 @@ class TranslateStreamHandler(_TranslateBase):
             return
         frames = [sse.DONE]
         if request.stream_options and request.stream_options.usage:
-            usage = self.note_usage(self._first_text, self._begun)
-            frames.insert(0, sse.event("usage", usage))
+            frames.insert(0, sse.event("usage", self.usage()))
         await stream.send(frames)
 
     async def _fail(self, stream: sse.EventStream, failure: BabelbrookError) -> None:
         self.log_fields["error"] = failure.code
         await stream.send([sse.error(failure)])
 
-    def _observe(self, texts: list[str]) -> None:
+    def _observe(self, translation: Translation) -> None:
         now = time.monotonic()
         if self._first_text is None:
             self._first_text = now
             self.metrics.ttft.observe(now - self._begun)
-            if (waited := self._translations[0].queue_seconds) is not None:
+            self.log_fields["ttft_ms"] = round((now - self._begun) * 1000, 1)
+            if (waited := translation.queue_seconds) is not None:
                 self.metrics.queue.observe(waited)
         else:
             self.metrics.token_gap.observe(now - self._last_text)
@@ -235,7 +265,6 @@ class TranslateStreamHandler(_TranslateBase):
         """Finish; an HTTP/1.0 client learns the end of a stream from the end of the connection."""
         if self.aborted:
             return
-        await self.finish()
-        connection_stream = getattr(self.request.connection, "stream", None)
-        if self.request.version == "HTTP/1.0" and connection_stream is not None:
-            connection_stream.close()
+        await self.finish_within(self.config.streams.stall_timeout)
+        if self.request.version == "HTTP/1.0":
+            self.drop()

@@ -15,7 +15,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.conftest import ROOT, ServerProcess
+from tests.conftest import MODEL, ROOT, ServerProcess
 
 LONG = {"text": "He is old. She sings. " * 8, "ignore_eos": True, "max_tokens": 100}
 
@@ -123,7 +123,7 @@ def test_the_access_log_tells_tokens_and_times(start: type[ServerProcess]) -> No
     server.stop()
     [line] = [line for line in server.log().splitlines() if "request_id=r-1" in line]
     assert "method=POST path=/translate/stream status=200" in line
-    assert re.search(r" tokens=[1-9]\d* ttft_ms=[\d.]+ total_ms=[\d.]+$", line)
+    assert re.search(r" ttft_ms=[\d.]+ prompt_tokens=\d+ tokens=[1-9]\d* total_ms=[\d.]+$", line)
     assert "station" not in server.log()
 
 
@@ -153,6 +153,9 @@ def test_a_mistyped_setting_ends_the_start_with_status_2(
         (["--model", "README.md"], "There is no model"),
         (["--engine.sequences", "256", "--engine.context", "1000000"], "are free for it"),
         (["--host", "256.1.1.1"], "Cannot listen on 256.1.1.1"),
+        (["--host", "a..b"], "Cannot listen on a..b"),
+        (["--translation.target_lang", "klingon"], "translation.target_lang: "),
+        (["--translation.source_lang", "ja"], "translation.source_lang: "),
         (
             ["--models.entries", '[{"name": "a", "file": "a.gguf", "prompt": {"template": "x"}}]'],
             "models.entries is wrong",
@@ -166,6 +169,57 @@ def test_what_cannot_start_ends_with_status_1_and_a_sentence(
     assert done.returncode == 1, done.stderr
     assert sentence in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_model_that_makes_llama_cpp_abort_is_a_sentence(tmp_path: Path) -> None:
+    """The first load of a new file happens in a child process."""
+    data = bytearray(MODEL.read_bytes())
+    key = b"llama.block_count"
+    value = data.index(key) + len(key) + 4  # behind the name comes the type, then the number
+    assert data[value : value + 4] == b"\x06\0\0\0"
+    data[value : value + 4] = b"\0\0\0\0"
+    (tmp_path / "broken.gguf").write_bytes(data)
+    done = run_server("--model", str(tmp_path / "broken.gguf"))
+    assert done.returncode == 1
+    assert "SIGABRT: llama.cpp gave up on" in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_start_line_that_cannot_be_written_is_no_reason_to_stop() -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with open("/dev/full", "w") as full:
+        flags = ["--port", str(port), "--engine.threads", "1"]
+        process = subprocess.Popen(
+            [sys.executable, "server.py", *flags], cwd=ROOT, stdout=full, stderr=subprocess.PIPE
+        )
+        with process, httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+            deadline = time.monotonic() + 60
+            while time.monotonic() < deadline:
+                try:
+                    if client.get("/ready").status_code == 200:
+                        break
+                except httpx.TransportError:
+                    time.sleep(0.05)
+            assert client.post("/translate", json={"text": "Hello."}).status_code == 200
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(30) == 0
+            assert process.stderr is not None
+            log = process.stderr.read().decode()
+    assert "start-up line could not be written" in log
+    assert "Traceback" not in log
+
+
+def test_an_answer_that_is_still_being_sent_is_sent_to_its_end(start: type[ServerProcess]) -> None:
+    server = start()
+    text = "1 " * 1_000_000  # given back as it is: more than the kernel's buffers hold
+    with httpx.stream("POST", f"{server.url}/translate", json={"text": text}, timeout=60) as answer:
+        server.process.send_signal(signal.SIGTERM)
+        time.sleep(0.5)
+        body = answer.read()
+    assert len(body) == int(answer.headers["content-length"])
+    assert server.process.wait(30) == 0
 
 
 def test_a_port_in_use_is_a_sentence() -> None:

@@ -45,7 +45,7 @@ def fit_stage(args: argparse.Namespace) -> None:
         peak=args.peak,
         dropout=args.dropout,
         workers=args.workers,
-        mixture=Mixture(batch_tokens=args.batch_tokens),
+        mixture=Mixture(batch_tokens=args.batch_tokens, into_english=args.into_english),
     )
     dev = dev_batches(files.dev, tokenizer, args.dev_rows)
     if not Trainer(files, settings, shape, args.warm_start, dev).fit():
@@ -58,13 +58,17 @@ def export_stage(args: argparse.Namespace) -> None:
     from training.export import FORMATS, export_gguf
     from training.model import Shape
     from training.tokenizer import Tokenizer
+    from training.weights import blend, read_weights
 
     files = Files(args.run)
     state = load(files.checkpoint)
     shape, tokenizer = Shape(**state["shape"]), Tokenizer(files.tokenizer)
+    weights = state["model"]
+    if args.warm_start and args.blend < 1:
+        weights = blend(weights, read_weights(args.warm_start)[1], args.blend)
     for kind in FORMATS:
         path = files.gguf(args.name, kind)
-        export_gguf(path, shape, state["model"], tokenizer, kind, args.name)
+        export_gguf(path, shape, weights, tokenizer, kind, args.name)
         show(f"{path}  {path.stat().st_size:,} bytes")
 
 
@@ -161,11 +165,11 @@ def add_prepare(options: argparse.ArgumentParser) -> None:
 def add_fit(options: argparse.ArgumentParser) -> None:
     """Declare what `fit` takes."""
     options.add_argument("--minutes", type=float, default=60.0, help="wall-clock budget")
-    options.add_argument("--warm-start", type=Path, help="GGUF to take the first weights from")
     options.add_argument(
         "--peak", type=float, default=5e-4, help="highest learning rate; from scratch: 1.5e-3"
     )
     options.add_argument("--batch-tokens", type=int, default=4096, help="padded tokens a step")
+    options.add_argument("--into-english", type=float, default=0.5, help="share of the examples")
     options.add_argument("--dropout", type=float, default=0.0, help="for many passes: 0.1")
     options.add_argument("--workers", type=int, default=1, help="processes that make batches")
     options.add_argument("--dev-rows", type=int, default=48, help="rows a direction on the curve")
@@ -173,8 +177,20 @@ def add_fit(options: argparse.ArgumentParser) -> None:
         options.add_argument(f"--{size}", type=int, default=value, help="of a model from scratch")
 
 
+def add_start(options: argparse.ArgumentParser) -> None:
+    """Declare what `fit` and `export` take alike."""
+    options.add_argument("--warm-start", type=Path, help="GGUF to take the first weights from")
+
+
 def add_export(options: argparse.ArgumentParser) -> None:
     """Declare what `export` takes."""
+    options.add_argument(
+        "--blend", type=float, default=1.0, help="share of the new weights; rest: --warm-start's"
+    )
+
+
+def add_name(options: argparse.ArgumentParser) -> None:
+    """Declare what every stage from `export` on takes."""
     options.add_argument("--name", default="tatoeba-mini", help="the model's name")
 
 
@@ -195,14 +211,17 @@ def parser() -> argparse.ArgumentParser:
     """Return the parser of the command line."""
     top = argparse.ArgumentParser(prog="python -m training", description=__doc__)
     stages = top.add_subparsers(required=True, metavar="STAGE")
-    named = (add_export,)
+    everything = (
+        *(add_prepare, add_start, add_fit, add_export),
+        *(add_name, add_parity, add_evaluate),
+    )
     for name, stage, groups in (
         ("prepare", prepare_stage, (add_prepare,)),
-        ("fit", fit_stage, (add_fit,)),
-        ("export", export_stage, named),
-        ("parity", parity_stage, (*named, add_parity)),
-        ("evaluate", evaluate_stage, (*named, add_evaluate)),
-        ("train", train_stage, (add_prepare, add_fit, *named, add_parity, add_evaluate)),
+        ("fit", fit_stage, (add_start, add_fit)),
+        ("export", export_stage, (add_start, add_export, add_name)),
+        ("parity", parity_stage, (add_name, add_parity)),
+        ("evaluate", evaluate_stage, (add_name, add_evaluate)),
+        ("train", train_stage, everything),
     ):
         options = stages.add_parser(name, help=stage.__doc__, description=stage.__doc__)
         options.add_argument("--run", type=Path, default=Path("training-run"), help="its folder")

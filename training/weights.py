@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -88,6 +89,17 @@ def read_weights(path: Path) -> tuple[Shape, dict[str, Tensor]]:
         )
         for theirs, ours in names.items()
     }
+
+
+def blend(
+    trained: Mapping[str, Tensor], start: Mapping[str, Tensor], share: float
+) -> dict[str, Tensor]:
+    """Return `share` of the trained weights plus the rest of those they started from.
+
+    A short run on a new task loses some of the old one; part of the way back keeps most of both.
+    Source: WiSE-FT, Wortsman et al. 2022 (arXiv:2109.01903). Raises KeyError for other models.
+    """
+    return {name: share * weight + (1 - share) * start[name] for name, weight in trained.items()}
 
 
 def check_pieces(path: Path, tokenizer: Tokenizer) -> None:

@@ -7,13 +7,13 @@ starts this module, which loads the model, decodes and prints what it found as o
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import importlib.metadata
 import importlib.util
 import json
 import os
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Sequence
@@ -39,31 +39,42 @@ class CheckResult:
     lines: tuple[str, ...]
 
 
-def run(
+async def run(
     entry: ModelEntry, settings: EngineSettings, command: Sequence[str] | None = None
 ) -> CheckResult:
-    """Load the model and decode in a child process. `command` replaces the child in tests."""
+    """Load the model and decode in a child process. `command` replaces the child in tests.
+
+    When cancelled, it ends the child first.
+    """
     if command is None:
         command = [sys.executable, "-m", "engine.llama.check"]
     given = json.dumps({"file": str(entry.file), "engine": settings.model_dump(mode="json")})
     root = Path(__file__).resolve().parents[2]
+    pipe = asyncio.subprocess.PIPE
+    child = await asyncio.create_subprocess_exec(
+        # ggml would start a debugger, where there is one, to print a trace of an abort.
+        *command, stdin=pipe, stdout=pipe, stderr=pipe, cwd=root,
+        env=os.environ | {"GGML_NO_BACKTRACE": "1"},
+    )  # fmt: skip
     try:
-        child = subprocess.run(
-            command, input=given, capture_output=True, text=True, timeout=_TIME_LIMIT, cwd=root
-        )
-    except subprocess.TimeoutExpired:
+        out, log = await asyncio.wait_for(child.communicate(given.encode()), _TIME_LIMIT)
+    except TimeoutError:
         return CheckResult(False, (f"The check gave no answer within {_TIME_LIMIT:.0f} s.",))
-    if child.returncode < 0:
-        return CheckResult(False, _crash(-child.returncode))
-    return _report(child)
+    finally:
+        if child.returncode is None:
+            child.kill()
+            await child.wait()
+    if child.returncode is not None and child.returncode < 0:
+        return CheckResult(False, _crash(-child.returncode, entry.file))
+    return _report(child.returncode, out.decode(), log.decode("utf-8", "replace"))
 
 
-def _report(child: subprocess.CompletedProcess[str]) -> CheckResult:
+def _report(status: int | None, out: str, log: str) -> CheckResult:
     try:
-        found = json.loads(child.stdout.strip().splitlines()[-1])
+        found = json.loads(out.strip().splitlines()[-1])
     except (IndexError, ValueError):
-        tail = child.stderr.strip().splitlines()[-3:]
-        lines = (f"The check ended with status {child.returncode} and said nothing.", *tail)
+        tail = log.strip().splitlines()[-3:]
+        lines = (f"The check ended with status {status} and said nothing.", *tail)
         return CheckResult(False, lines)
     if "error" in found:
         return CheckResult(False, (str(found["error"]),))
@@ -82,12 +93,17 @@ def _lines(found: dict[str, Any]) -> list[str]:
     ]
 
 
-def _crash(number: int) -> tuple[str, ...]:
+def _crash(number: int, model: Path) -> tuple[str, ...]:
     """The cause and the cure of a crashed child, in one paragraph."""
     try:
         name = signal.Signals(number).name
     except ValueError:
         name = f"signal {number}"
+    if number == signal.SIGABRT:
+        return (
+            f"The check ended with {name}: llama.cpp gave up on {model}. The file is damaged, or of"
+            " a kind that this version of llama.cpp does not support; take another one.",
+        )
     if number == signal.SIGILL:
         cause = (
             "This build of llama.cpp uses instructions that this CPU does not have: it was compiled"
@@ -111,27 +127,31 @@ def _crash(number: int) -> tuple[str, ...]:
 # Which builds were checked -----------------------------------------------------------------------
 
 
-def was_checked() -> bool:
-    """Whether this build has passed the check on this CPU before."""
-    return _mark().exists()
+def was_checked(model: Path) -> bool:
+    """Whether this build has passed the check on this CPU with this model file before."""
+    try:
+        return _mark(model).exists()
+    except (OSError, RuntimeError):  # no home folder, or one that cannot be read
+        return False
 
 
-def remember() -> None:
+def remember(model: Path) -> None:
     """Note that this build passed; a cache folder that cannot be written is no error."""
     try:
-        _mark().parent.mkdir(parents=True, exist_ok=True)
-        _mark().touch()
-    except OSError:
+        mark = _mark(model)
+        mark.parent.mkdir(parents=True, exist_ok=True)
+        mark.touch()
+    except (OSError, RuntimeError):
         pass
 
 
-def _mark() -> Path:
+def _mark(model: Path) -> Path:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return cache / "babelbrook" / "checked" / _build_key()
+    return cache / "babelbrook" / "checked" / _key(model)
 
 
-def _build_key() -> str:
-    """Names the installed library files as they are now, and the CPU."""
+def _key(model: Path) -> str:
+    """Names the installed library files and the model file as they are now, and the CPU."""
     spec = importlib.util.find_spec("llama_cpp")
     folders = spec.submodule_search_locations if spec else None
     stats = [
@@ -139,7 +159,8 @@ def _build_key() -> str:
         for folder in folders or ()
         for file in sorted(Path(folder, "lib").glob("*"))
     ]
-    return hashlib.sha256(repr((stats, wheel.cpu_features())).encode()).hexdigest()[:32]
+    file = (str(model), model.stat().st_size, model.stat().st_mtime_ns)
+    return hashlib.sha256(repr((stats, file, wheel.cpu_features())).encode()).hexdigest()[:32]
 
 
 # The child ---------------------------------------------------------------------------------------

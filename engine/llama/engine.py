@@ -114,6 +114,7 @@ class LocalEngine:
             raise ModelError(f"{len(prompt)} tokens do not fit a sequence of {context}.")
         decoding = Decoding(job)
         decoding.prompt_tokens = len(prompt)
+        decoding.on_cancel = loaded.scheduler.note_cancel
         generation = decoding.join()
         if key:
             loaded.under_way[key] = decoding

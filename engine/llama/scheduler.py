@@ -46,6 +46,8 @@ class Scheduler:
         self._size = self._context.size
         self._batch = Batch(self._size.batch)
         self._commands: queue.SimpleQueue[Sequence | None] = queue.SimpleQueue()
+        self._cancellations = 0  # how many there were, written by the loop
+        self._cancellations_seen = 0
         self._waiting = Waiting()
         self._places = Places(self._context)
         self._pace = Pace()
@@ -71,6 +73,10 @@ class Scheduler:
         context = self._size.context
         end = context if max_tokens is None else min(context, len(prompt) + max_tokens)
         self._commands.put(Sequence(decoding, prompt, end))
+
+    def note_cancel(self) -> None:
+        """Somebody has left: look through those that wait at the next step."""
+        self._cancellations += 1
 
     def stop(self) -> None:
         """Fail what is live or waiting and let `run` return after the present step."""
@@ -129,14 +135,21 @@ class Scheduler:
         for sequence in self._places:
             if sequence.decoding.cancelled:
                 self._end(sequence, "", 0, "cancelled")
+        if self._cancellations_seen != self._cancellations:
+            self._cancellations_seen = self._cancellations
+            for sequence in self._waiting.drop_cancelled():
+                self._drop(sequence)
+
+    def _drop(self, sequence: Sequence) -> None:
+        sequence.close()
+        self._news.append((sequence.decoding, "", 0, "cancelled"))
 
     def _admit(self) -> None:
         """Give free places to those who wait; where nobody does, keep the ids dense by moving."""
         while self._waiting and not (self._full or self._stopping or self._places.full):
             sequence = self._waiting.pop()
             if sequence.decoding.cancelled:
-                sequence.close()
-                self._news.append((sequence.decoding, "", 0, "cancelled"))
+                self._drop(sequence)
             else:
                 self._place(sequence)
         self._places.close_hole()

@@ -24,6 +24,19 @@ class RoundRobin:
         (line.appendleft if first else line.append)(sequence)
         self._count += 1
 
+    def drop_cancelled(self) -> list[Sequence]:
+        """Take out those that nobody wants any more."""
+        dropped = []
+        for client, line in list(self._lines.items()):
+            dropped += [each for each in line if each.decoding.cancelled]
+            kept = deque(each for each in line if not each.decoding.cancelled)
+            if kept:
+                self._lines[client] = kept
+            else:
+                del self._lines[client]
+        self._count -= len(dropped)
+        return dropped
+
     def pop(self) -> Sequence:
         """The next client's next sequence. Raises KeyError when empty."""
         client, line = self._lines.popitem(last=False)
@@ -57,6 +70,10 @@ class Waiting:
     def pop(self) -> Sequence:
         """The next one. Raises KeyError when there is none."""
         return (self._now or self._ahead).pop()
+
+    def drop_cancelled(self) -> list[Sequence]:
+        """Take out those that nobody wants any more."""
+        return self._now.drop_cancelled() + self._ahead.drop_cancelled()
 
     def pop_all(self) -> Iterator[Sequence]:
         """Empty the queue."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from typing import Any
 
@@ -158,9 +159,55 @@ def test_an_unknown_path_is_a_404(client: httpx.Client, method: str, path: str) 
     assert answer.json()["code"] == "not_found"
 
 
-def test_a_body_above_the_cap_is_refused_and_the_server_goes_on(client: httpx.Client) -> None:
+@pytest.mark.parametrize("path", PATHS)
+def test_a_body_above_the_limit_is_a_413(client: httpx.Client, path: str) -> None:
+    answer = client.post(path, content=b" " * (9 * 2**20))
+    assert answer.status_code == 413
+    assert "8,388,608" in answer.json()["error"]
+
+
+def test_a_body_far_above_the_limit_is_refused_and_the_server_goes_on(client: httpx.Client) -> None:
     try:
-        status = client.post("/translate", content=b" " * (17 * 2**20)).status_code
-    except httpx.TransportError:  # the server may close while we still send
+        status = client.post("/translate", content=b" " * (40 * 2**20)).status_code
+    except httpx.TransportError:  # the server closes while we still send
         status = 400
-    assert status in (400, 413)
+    assert status == 400
+
+
+@pytest.mark.parametrize("texts", [[""] * 1001, ["1"] * 100_000])
+def test_a_list_of_too_many_texts_is_a_413(client: httpx.Client, texts: list[str]) -> None:
+    answer = client.post("/translate", json={"text": texts})
+    assert answer.status_code == 413
+    assert "1,000 texts" in answer.json()["error"]
+
+
+def test_the_longest_list_is_answered(client: httpx.Client) -> None:
+    texts = ["", "1"] * 500
+    assert client.post("/translate", json={"text": texts}).json()["translation"] == texts
+
+
+def test_a_long_list_of_wrong_types_gets_one_short_sentence(client: httpx.Client) -> None:
+    answer = client.post("/translate", json={"text": [1] * 500_000})
+    assert answer.json() == {"error": "'text' is required", "code": "bad_request"}
+
+
+def test_json_is_json_whatever_content_type_curl_gives_it(client: httpx.Client) -> None:
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+    body = '{"text": "%s"}' % ("&" * 3000)
+    answer = client.post("/translate", content=body, headers=form)
+    assert answer.json()["translation"] == "&" * 3000
+
+
+def test_a_path_cannot_write_into_the_log(server: ServerProcess, client: httpx.Client) -> None:
+    with socket.create_connection(("127.0.0.1", server.port)) as raw:
+        raw.sendall("GET /x\x85INJECTED\xa0status=200\x9b31m HTTP/1.0\r\n\r\n".encode())
+        assert b"404" in raw.makefile("rb").readline()
+    client.get("/" + "y" * 30_000)
+    log = server.log()
+    assert not {"\x85", "\x9b", "\xa0"} & set(log)
+    assert "y" * 300 not in log
+
+
+def test_errors_before_a_handler_carry_a_request_id(client: httpx.Client) -> None:
+    answer = client.request("BREW", "/translate", headers={"X-Request-Id": "tea-1"})
+    assert answer.headers["x-request-id"] == "tea-1"

@@ -111,7 +111,9 @@ def test_heartbeats_run_while_a_request_waits_in_the_queue() -> None:
     run(test)
 
 
-async def stalled(served: Served, text: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+async def stalled(
+    served: Served, text: str, path: str = "/translate/stream"
+) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """A client with a small window that sends a request and reads nothing."""
     raw = socket.socket()
     raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -119,7 +121,8 @@ async def stalled(served: Served, text: str) -> tuple[asyncio.StreamReader, asyn
     await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", served.port))
     reader, writer = await asyncio.open_connection(sock=raw, limit=1)
     writer.transport.pause_reading()  # type: ignore[attr-defined]
-    writer.write(stream_request({"text": text, "target_lang": "ja"}))
+    request = stream_request({"text": text, "target_lang": "ja"})
+    writer.write(request.replace(b"/translate/stream", path.encode(), 1))
     return reader, writer
 
 
@@ -144,6 +147,63 @@ def test_a_reader_that_takes_nothing_is_dropped_and_its_work_cancelled(
             await reader.readuntil(b"data: [DONE]\n\n")
             healthy.close()
             writer.close()
+
+    run(test)
+
+
+@pytest.mark.parametrize("leave", [abort, close])
+def test_a_whole_translation_is_given_up_when_its_client_left_behind_a_stray_byte(
+    leave: Callable[[asyncio.StreamWriter], None],
+) -> None:
+    """Tornado stops reading, and so learns nothing, while bytes of a next request wait."""
+
+    async def test() -> None:
+        async with running_engine(sequences=1) as engine, serving(engine) as served:
+            _, writer = await served.connect()
+            body = {"text": "He is old. " * 2000, "cache": False}
+            request = stream_request(body).replace(b"/translate/stream", b"/translate")
+            writer.write(request + b"\r\n")
+            while not engine.status().tokens:
+                await asyncio.sleep(0.01)
+            leave(writer)
+            await served.idle()
+            while engine.status().sequences_used or engine.status().queued:
+                await asyncio.sleep(0.01)
+            assert engine.status().tokens < 5000
+
+    run(test)
+
+
+def test_an_unread_answer_is_dropped_like_an_unread_stream() -> None:
+    async def test() -> None:
+        engine = EchoEngine()
+        await engine.start()
+        async with serving(engine, streams={"stall_timeout": 0.3}) as served:
+            _, writer = await stalled(served, "1 " * 1_000_000, path="/translate")
+            while not served.activity.running:
+                await asyncio.sleep(0.01)
+            await served.idle()
+            writer.close()
+
+    run(test)
+
+
+def test_segments_that_nobody_waits_for_leave_the_queue_at_once() -> None:
+    async def test() -> None:
+        async with running_engine(sequences=1) as engine:
+            runner = engine.submit(job(ignore_eos=True, max_tokens=480))
+            while runner.started is None:
+                await asyncio.sleep(0)
+            jobs = [engine.submit(job(ahead=number % 2 == 0)) for number in range(100)]
+            while engine.status().queued < 50:
+                await asyncio.sleep(0)
+            for generation in jobs:
+                generation.cancel()
+            for generation in jobs:
+                assert not await generation.read()
+            assert runner.finish is None
+            assert engine.status().queued == 0
+            runner.cancel()
 
     run(test)
 

@@ -29,7 +29,7 @@ from training.prepare import prepare  # noqa: E402
 from training.stream import Stream  # noqa: E402
 from training.tokenizer import Tokenizer, train_tokenizer  # noqa: E402
 from training.trainer import Settings, Trainer  # noqa: E402
-from training.weights import WeightsError, check_pieces, load_decoder, read_weights  # noqa: E402
+from training.weights import WeightsError, blend, check_pieces, load_decoder, read_weights  # noqa: E402
 
 WORDS = {
     "en": (("The dog", "The cat", "My friend", "Tom"), ("sees", "likes"), ("a house", "a tree")),
@@ -202,6 +202,14 @@ def test_the_gguf_starts_another_run_where_this_one_is(
         (tmp_path / path.name).write_bytes(path.read_bytes())
     measured, before = trainer(warm, 5, gguf).measure(), trained.measure()
     assert measured == pytest.approx(before, abs=0.02)
+
+
+def test_blended_weights_lie_between(trained: Trainer) -> None:
+    weights = trained.model.state_dict()
+    nothing = {name: torch.zeros_like(weight) for name, weight in weights.items()}
+    mixed = blend(weights, nothing, 0.75)
+    torch.testing.assert_close(mixed["norm.weight"], 0.75 * weights["norm.weight"])
+    assert mixed.keys() == weights.keys()
 
 
 def test_q8_0_is_smaller_and_translates_alike(files: Files, trained: Trainer, gguf: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 from pathlib import Path
@@ -53,7 +54,7 @@ def test_a_crash_is_explained_in_one_paragraph_with_its_cure(
     name: str, amx: bool, cause: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(wheel, "cpu_features", lambda: ["amx_tile"] if amx else ["avx2"])
-    result = check.run(ENTRY, EngineSettings(), crashing(name))
+    result = asyncio.run(check.run(ENTRY, EngineSettings(), crashing(name)))
     assert not result.ok
     [paragraph] = result.lines
     assert name in paragraph
@@ -62,7 +63,9 @@ def test_a_crash_is_explained_in_one_paragraph_with_its_cure(
 
 
 def test_a_child_that_says_nothing_is_no_success() -> None:
-    result = check.run(ENTRY, EngineSettings(), [sys.executable, "-c", "raise SystemExit(3)"])
+    result = asyncio.run(
+        check.run(ENTRY, EngineSettings(), [sys.executable, "-c", "raise SystemExit(3)"])
+    )
     assert not result.ok
     assert "status 3" in result.lines[0]
 
@@ -79,9 +82,20 @@ def test_a_new_build_is_checked_once(tmp_path: Path) -> None:
     assert "Checking this build" not in logs[1]
 
 
+def test_without_a_home_nothing_counts_as_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "home", homeless)
+    check.remember(MODEL)
+    assert not check.was_checked(MODEL)
+
+
 def test_another_build_has_another_mark(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    check.remember()
-    assert check.was_checked()
+    check.remember(MODEL)
+    assert check.was_checked(MODEL)
+    assert not check.was_checked(ROOT / "README.md")
     monkeypatch.setattr(wheel, "cpu_features", lambda: ["another CPU"])
-    assert not check.was_checked()
+    assert not check.was_checked(MODEL)
