@@ -49,6 +49,10 @@ class _TranslateBase(BodyHandler):
         self._translations: set[Translation] = set()  # those under way
         self._prompt_tokens = self._output_tokens = 0  # of those that have ended
 
+    def prepare(self) -> None:
+        super().prepare()
+        self._begun = time.monotonic()
+
     def on_connection_close(self) -> None:
         """The client has left: free its sequences at the next decode step."""
         super().on_connection_close()
@@ -106,6 +110,8 @@ class _TranslateBase(BodyHandler):
         if translation not in self._translations:
             return
         self._translations.remove(translation)
+        if translation.first_text is not None and "ttft_ms" not in self.log_fields:
+            self.log_fields["ttft_ms"] = round((translation.first_text - self._begun) * 1000, 1)
         self._prompt_tokens += translation.prompt_tokens
         self._output_tokens += translation.output_tokens
 
@@ -199,7 +205,6 @@ class TranslateStreamHandler(_TranslateBase):
 
     async def post(self) -> None:
         with self.activity.request():
-            self._begun = time.monotonic()
             request, _ = self.read_request()
             if not isinstance(request.text, str):
                 raise BadRequest("'text' must be one string here; POST /translate takes a list.")
@@ -254,7 +259,6 @@ class TranslateStreamHandler(_TranslateBase):
         if self._first_text is None:
             self._first_text = now
             self.metrics.ttft.observe(now - self._begun)
-            self.log_fields["ttft_ms"] = round((now - self._begun) * 1000, 1)
             if (waited := translation.queue_seconds) is not None:
                 self.metrics.queue.observe(waited)
         else:

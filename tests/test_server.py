@@ -119,11 +119,16 @@ def test_a_second_signal_ends_the_process_at_once(start: type[ServerProcess]) ->
 def test_the_access_log_tells_tokens_and_times(start: type[ServerProcess]) -> None:
     server = start()
     body = {"text": "Where is the station?"}
-    httpx.post(f"{server.url}/translate/stream", json=body, headers={"X-Request-Id": "r-1"})
+    for path in ("/translate", "/translate/stream"):
+        httpx.post(server.url + path, json=body, headers={"X-Request-Id": "r-1"})
     server.stop()
-    [line] = [line for line in server.log().splitlines() if "request_id=r-1" in line]
-    assert "method=POST path=/translate/stream status=200" in line
-    assert re.search(r" ttft_ms=[\d.]+ prompt_tokens=\d+ tokens=[1-9]\d* total_ms=[\d.]+$", line)
+    lines = [line for line in server.log().splitlines() if "request_id=r-1" in line]
+    assert "method=POST path=/translate status=200" in lines[0]
+    assert "method=POST path=/translate/stream status=200" in lines[1]
+    for line in lines:
+        assert re.search(
+            r" ttft_ms=[\d.]+ prompt_tokens=\d+ tokens=[1-9]\d* total_ms=[\d.]+$", line
+        )
     assert "station" not in server.log()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
@@ -52,6 +53,7 @@ class Translation:
         self._window: deque[tuple[Segment, Generation | None]] = deque()
         self._cancelled = False
         self._first: Generation | None = None
+        self.first_text: float | None = None  # when the first text came (monotonic seconds)
         self._prompt_tokens = 0
         self._output_tokens = 0
 
@@ -101,6 +103,8 @@ class Translation:
                     yield [segment.gap]
                 else:
                     async for pieces in self._answer(segment, self._at_the_head(generation)):
+                        if pieces and self.first_text is None:
+                            self.first_text = time.monotonic()
                         yield pieces
                 self._leave_head()
         finally:
