@@ -121,6 +121,15 @@ class Engine(Section):
         le=9999,
         description="layers given to a GPU where the build has one; -1 is all",
     )
+    main_gpu: int = Field(
+        default=0, ge=0, description="the GPU that is used where split_mode is none"
+    )
+    split_mode: Literal["none", "layer", "row"] = Field(
+        default="layer", description="how a model is spread over several GPUs"
+    )
+    kv_type: Literal["f16", "q8_0"] = Field(
+        default="f16", description="numbers in the KV cache; q8_0 takes half the memory"
+    )
     lookahead: int = Field(
         default=4,
         ge=1,

@@ -181,9 +181,9 @@ def _decode_some(file: Path, settings: EngineSettings) -> dict[str, Any]:
     from engine.llama import library, sampling, sizing
     from engine.llama.batch import Batch
     from engine.llama.context import Context
-    from engine.llama.model import Model
+    from engine.llama.model import open_model
 
-    model = Model(file, n_gpu_layers=settings.n_gpu_layers)
+    model = open_model(file, settings)
     size = sizing.choose(model, settings.model_copy(update={"sequences": 1}))
     context, batch = Context(model, size), Batch(size.batch)
     prompt = (model.tokenize("Hello. How are you today? ", special=False) * 16)[:_PROMPT_TOKENS]

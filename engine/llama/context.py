@@ -15,6 +15,7 @@ from engine.llama import library
 from engine.llama.batch import Batch
 from engine.llama.model import Model
 
+_KV_TYPES = {"f16": llama_cpp.GGML_TYPE_F16, "q8_0": llama_cpp.GGML_TYPE_Q8_0}
 _FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}
 
 
@@ -28,6 +29,7 @@ class ContextSize:
     threads: int
     prompt_threads: int
     flash_attention: str = "auto"
+    kv_type: str = "f16"
 
 
 class DecodeError(Exception):
@@ -75,6 +77,7 @@ class Context:
         params.n_batch = params.n_ubatch = size.batch
         params.n_threads = params.n_threads_batch = size.threads
         params.flash_attn_type = _FLASH_ATTENTION[size.flash_attention]
+        params.type_k = params.type_v = _KV_TYPES[size.kv_type]
         params.kv_unified = False
         params.no_perf = True
         return params

@@ -13,7 +13,7 @@ from engine.generation import Decoding, Generation, Job
 from engine.interface import EngineStatus
 from engine.llama import sizing, threads
 from engine.llama.context import Context, ContextSize
-from engine.llama.model import Model
+from engine.llama.model import Model, open_model
 from engine.llama.scheduler import News, Scheduler
 from engine.models.catalogue import ModelEntry
 from engine.settings import Engine as EngineSettings
@@ -68,7 +68,7 @@ class LocalEngine:
         self._run = self._executor.submit(_decode, loaded)
 
     def _load(self) -> _Loaded:
-        model = Model(self.entry.file, n_gpu_layers=self._settings.n_gpu_layers)
+        model = open_model(self.entry.file, self._settings)
         try:
             template = model.chat_template
             chat = ChatTemplate(template, model.bos_text, model.eos_text) if template else None

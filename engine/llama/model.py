@@ -12,8 +12,24 @@ import llama_cpp
 
 from engine.errors import ModelError
 from engine.llama import library
+from engine.settings import Engine as EngineSettings
 
 _GGUF_MAGIC = b"GGUF"
+_SPLIT_MODES = {
+    "none": llama_cpp.LLAMA_SPLIT_MODE_NONE,
+    "layer": llama_cpp.LLAMA_SPLIT_MODE_LAYER,
+    "row": llama_cpp.LLAMA_SPLIT_MODE_ROW,
+}
+
+
+def open_model(path: Path, settings: EngineSettings) -> Model:
+    """Load a model file as the settings say. Raises ModelError."""
+    return Model(
+        path,
+        n_gpu_layers=settings.n_gpu_layers,
+        main_gpu=settings.main_gpu,
+        split_mode=settings.split_mode,
+    )
 
 
 class Model:
@@ -22,11 +38,19 @@ class Model:
     Raises ModelError where the file is missing, is no GGUF or is refused by llama.cpp.
     """
 
-    def __init__(self, path: Path, *, n_gpu_layers: int = -1) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        n_gpu_layers: int = -1,
+        main_gpu: int = 0,
+        split_mode: str = "layer",
+    ) -> None:
         library.load()
         _check_file(path)
         params = llama_cpp.llama_model_default_params()
-        params.n_gpu_layers = n_gpu_layers
+        params.n_gpu_layers, params.main_gpu = n_gpu_layers, main_gpu
+        params.split_mode = _SPLIT_MODES[split_mode]
         self.path = path
         self.handle = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
         if not self.handle:

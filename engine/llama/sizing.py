@@ -16,8 +16,11 @@ _MEMORY_SHARE = 0.5  # of the free memory, for the KV cache; the rest is for wei
 _GRANULE = 256  # llama.cpp rounds the cells of a sequence up to this
 
 
-def kv_bytes_per_token(model: Model) -> int:
-    """Bytes of 16-bit keys and values that one token takes in the cache of a plain transformer.
+_KV_BYTES = {"f16": 2.0, "q8_0": 34 / 32}  # a number; q8_0 holds 32 of them in 34 bytes
+
+
+def kv_bytes_per_token(model: Model, kv_type: str = "f16") -> int:
+    """Bytes of keys and values that one token takes in the cache of a plain transformer.
 
     Models with sliding windows or recurrent layers take less.
     """
@@ -28,7 +31,7 @@ def kv_bytes_per_token(model: Model) -> int:
     architecture = model.metadata.get("general.architecture", "")
     keys = int(model.metadata.get(f"{architecture}.attention.key_length", width))
     values = int(model.metadata.get(f"{architecture}.attention.value_length", width))
-    return layers * kv_heads * (keys + values) * 2
+    return int(layers * kv_heads * (keys + values) * _KV_BYTES[kv_type])
 
 
 def choose(model: Model, settings: EngineSettings, free: int | None = None) -> ContextSize:
@@ -38,7 +41,7 @@ def choose(model: Model, settings: EngineSettings, free: int | None = None) -> C
     """
     room = int((machine.free_memory() if free is None else free) * _MEMORY_SHARE)
     context = _context(model, settings)
-    per_sequence = context * kv_bytes_per_token(model)
+    per_sequence = context * kv_bytes_per_token(model, settings.kv_type)
     most = max(1, min(_AUTO_SEQUENCES, room // max(1, per_sequence)))
     sequences = most if settings.sequences == "auto" else settings.sequences
     if sequences * per_sequence > room:
@@ -55,6 +58,7 @@ def choose(model: Model, settings: EngineSettings, free: int | None = None) -> C
         threads=threads,
         prompt_threads=threads if settings.prompt_threads == "auto" else settings.prompt_threads,
         flash_attention=settings.flash_attention,
+        kv_type=settings.kv_type,
     )
 
 

@@ -470,7 +470,7 @@ def test_a_body_must_have_room_for_a_text(write: WriteFile) -> None:
     path = write("limits:\n  text_bytes: 99999999\n")
     assert file_sentences(path) == [
         "line 2: limits.text_bytes: "
-        "limits.body_bytes (16777216) must be above limits.text_bytes (99999999)"
+        "limits.body_bytes (8388608) must be above limits.text_bytes (99999999)"
     ]
     assert file_sentences(path, "--limits.body_bytes=5") == [
         "line 2: limits.text_bytes and --limits.body_bytes: "

@@ -85,6 +85,16 @@ def test_chunked_prompts_give_the_same_text(with_engine: With) -> None:
     assert with_engine(test, batch=32) == with_engine(test, batch=512)
 
 
+@pytest.mark.parametrize("settings", [{"kv_type": "q8_0"}, {"flash_attention": "on"}])
+def test_other_caches_and_kernels_translate_as_well(
+    with_engine: With, settings: dict[str, str]
+) -> None:
+    async def test(engine: LocalEngine) -> str:
+        return await text_of(engine.submit(job()))
+
+    assert with_engine(test, **settings).startswith(" Wo ist ")
+
+
 def test_cancelling_frees_the_sequence_within_one_step(with_engine: With) -> None:
     async def test(engine: LocalEngine) -> None:
         generation = engine.submit(job(**LONG))
@@ -99,6 +109,23 @@ def test_cancelling_frees_the_sequence_within_one_step(with_engine: With) -> Non
         assert engine.status().kv_used == 0
 
     with_engine(test)
+
+
+def test_cancelling_during_prefill_frees_the_sequence_within_one_step(with_engine: With) -> None:
+    async def test(engine: LocalEngine) -> None:
+        generation = engine.submit(job("My father likes to read books in the evening. " * 25))
+        assert generation.prompt_tokens > 250  # eight chunks and more
+        while generation.started is None:
+            await asyncio.sleep(0)
+        generation.cancel()
+        steps = engine.status().steps
+        await text_of(generation)
+        assert generation.finish == "cancelled"
+        await sequences_free(engine)
+        assert engine.status().steps - steps <= 1
+        assert generation.output_tokens == 0
+
+    with_engine(test, batch=32)
 
 
 def test_a_job_cancelled_in_the_queue_costs_no_token(with_engine: With) -> None:

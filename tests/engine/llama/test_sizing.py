@@ -27,6 +27,10 @@ def test_a_token_takes_its_keys_and_values(model: Model) -> None:
     assert sizing.kv_bytes_per_token(model) == PER_TOKEN
 
 
+def test_a_cache_of_eight_bits_takes_about_half(model: Model) -> None:
+    assert sizing.kv_bytes_per_token(model, "q8_0") == PER_TOKEN * 17 // 32
+
+
 def test_auto_takes_the_training_context_and_up_to_32_sequences(model: Model) -> None:
     size = sizing.choose(model, EngineSettings(), free=2**40)
     assert (size.sequences, size.context) == (32, 512)
