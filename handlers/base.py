@@ -179,6 +179,16 @@ class BodyHandler(BaseHandler):
         return value
 
 
+class GetHandler(BaseHandler):
+    """A handler that answers GET, and HEAD with the same headers; Tornado leaves the body out."""
+
+    def get(self) -> None:
+        raise NotImplementedError
+
+    def head(self) -> None:
+        self.get()
+
+
 class UnknownPathHandler(BaseHandler):
     """Answers every path that the route table does not know."""
 

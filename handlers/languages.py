@@ -6,10 +6,10 @@ from typing import Any
 
 from engine.interface import Engine
 from engine.translation.languages import english_name, native_name
-from handlers.base import BaseHandler
+from handlers.base import GetHandler
 
 
-class LanguagesHandler(BaseHandler):
+class LanguagesHandler(GetHandler):
     """An array of source languages with their targets; `native_name` is our addition."""
 
     def initialize(self, engine: Engine) -> None:

@@ -5,18 +5,18 @@ from __future__ import annotations
 from engine.errors import NotReady, ShuttingDown
 from engine.interface import Engine
 from handlers.activity import Activity
-from handlers.base import BaseHandler
+from handlers.base import GetHandler
 from handlers.metrics import Metrics
 
 
-class HealthHandler(BaseHandler):
+class HealthHandler(GetHandler):
     """`GET /health`: 200 while the process lives."""
 
     def get(self) -> None:
         self.write_json({"status": "ok"})
 
 
-class ReadyHandler(BaseHandler):
+class ReadyHandler(GetHandler):
     """`GET /ready`: 200 only when a model can answer and the server is not draining."""
 
     def initialize(self, engine: Engine, activity: Activity) -> None:
@@ -30,7 +30,7 @@ class ReadyHandler(BaseHandler):
         self.write_json({"status": "ready", "model": self.engine.entry.name})
 
 
-class MetricsHandler(BaseHandler):
+class MetricsHandler(GetHandler):
     """`GET /metrics` in Prometheus' text format."""
 
     def initialize(self, metrics: Metrics) -> None:

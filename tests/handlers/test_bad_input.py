@@ -136,9 +136,9 @@ def test_a_byte_order_mark_before_the_json_is_no_error(client: httpx.Client) -> 
         ("GET", "/translate", "POST"),
         ("GET", "/translate/stream", "POST"),
         ("DELETE", "/translate", "POST"),
-        ("POST", "/health", "GET"),
-        ("PUT", "/languages", "GET"),
-        ("OPTIONS", "/metrics", "GET"),
+        ("POST", "/health", "GET, HEAD"),
+        ("PUT", "/languages", "GET, HEAD"),
+        ("OPTIONS", "/metrics", "GET, HEAD"),
         ("BREW", "/translate", "POST"),
     ],
 )

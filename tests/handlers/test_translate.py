@@ -198,6 +198,13 @@ def test_health_ready_and_metrics(client: httpx.Client) -> None:
     assert min(map(float, counts)) >= 1
 
 
+@pytest.mark.parametrize("path", ["/health", "/ready", "/languages", "/metrics"])
+def test_head_gives_the_headers_of_get(client: httpx.Client, path: str) -> None:
+    got, head = client.get(path), client.head(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-type"] == got.headers["content-type"]
+
+
 def test_json_answers_are_json(client: httpx.Client) -> None:
     answer = client.post("/translate", json={"text": "日本 / 1"})
     assert answer.headers["content-type"] == "application/json; charset=utf-8"
