@@ -182,9 +182,6 @@ class BodyHandler(BaseHandler):
 class GetHandler(BaseHandler):
     """A handler that answers GET, and HEAD with the same headers; Tornado leaves the body out."""
 
-    def get(self) -> None:
-        raise NotImplementedError
-
     def head(self) -> None:
         self.get()
 
