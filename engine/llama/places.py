@@ -17,6 +17,9 @@ from engine.llama.sequence import Sequence
 
 # A prefix outside of the dense ids is worth a later move of the sequence from so many tokens on.
 _WORTH_A_MOVE = 64
+# Steps that a hole must have lasted before it is closed: most are filled by a newcomer at once, and
+# the copy costs about what the hole costs in two steps.
+_PATIENCE = 4
 
 
 class Places:
@@ -26,6 +29,7 @@ class Places:
         self._context = context
         self._slots: list[Sequence | None] = [None] * context.size.sequences
         self._cached: list[list[int]] = [[] for _ in self._slots]
+        self._hole_age = 0
         self.live = 0
 
     def __iter__(self) -> Iterator[Sequence]:
@@ -74,13 +78,15 @@ class Places:
         sequence.id, sequence.length = -1, 0
 
     def close_hole(self) -> None:
-        """Move the highest sequence into the lowest hole, if there is one.
-
-        The copy costs about what a hole costs in two steps, so it pays for all but the last tokens.
-        """
+        """Called once a step: move the highest sequence into the lowest hole that has lasted."""
         top = max((place for place, slot in enumerate(self._slots) if slot is not None), default=-1)
         if top < self.live:  # as many live ids as ids up to the highest: no hole
+            self._hole_age = 0
             return
+        self._hole_age += 1
+        if self._hole_age <= _PATIENCE:
+            return
+        self._hole_age = 0
         hole = self._slots.index(None)
         sequence = self._slots[top]
         assert sequence is not None
