@@ -60,7 +60,7 @@ class _TranslateBase(BodyHandler):
             translation.cancel()
 
     def read_request(self) -> tuple[TranslateRequest, list[str]]:
-        """Parse and check the body. Raises BadRequest, UnknownModel, TextTooLong, NotReady."""
+        """Parse and check the body. Raises what is wrong with it, NotReady and Overloaded."""
         request, ignored = parse_translate(self.json_object())
         texts = [request.text] if isinstance(request.text, str) else request.text
         limits = self.config.limits
@@ -77,6 +77,7 @@ class _TranslateBase(BodyHandler):
                 f"There is no model '{request.model[:100]}' here; it is"
                 f" '{self.engine.entry.name}' that runs."
             )
+        self._languages(request)  # told before anything is begun
         status = self.engine.status()
         if not status.ready:
             raise NotReady("No model is ready to answer yet.")

@@ -54,6 +54,7 @@ BODIES: dict[str, tuple[bytes, str]] = {
     "text is a list of numbers": (b'{"text": [1]}', "'text' is required"),
     "unknown language": (b'{"text": "a", "target_lang": "xx"}', "ja, de, fr, es, zh"),
     "language the model lacks": (b'{"text": "a", "target_lang": "sv"}', "ja, de, fr, es, zh"),
+    "language of an empty text": (b'{"text": [""], "target_lang": "xx"}', "ja, de, fr, es, zh"),
     "language is a number": (b'{"text": "a", "target_lang": 7}', "ja, de, fr, es, zh"),
     "language is a list": (b'{"text": "a", "target_lang": ["ja"]}', "ja, de, fr, es, zh"),
     "language is empty": (b'{"text": "a", "target_lang": ""}', "ja, de, fr, es, zh"),
