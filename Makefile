@@ -8,7 +8,7 @@ PYTEST_ARGS ?=
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-quick lint format config train clean FORCE
+.PHONY: help run test test-quick lint format config train bench bench-quick clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -40,6 +40,12 @@ config: .venv/.run ## write config.yaml anew from the declared settings
 train: .venv-train/.train ## train the embedded model: make train CORPUS=folder
 	@test -n "$(CORPUS)" || { echo 'Say which corpus: make train CORPUS=folder'; exit 1; }
 	@exec .venv-train/bin/python -m training train --corpus $(CORPUS) $(ARGS)
+
+bench: .venv/.bench ## measure beside llama-server, at most an hour; ARGS="--resume" goes on
+	@exec $(BIN)/python -m bench.compare $(ARGS)
+
+bench-quick: .venv/.bench ## the same on two models in 5 minutes
+	@exec $(BIN)/python -m bench.compare --quick $(ARGS)
 
 clean: ## remove the environments and caches; built wheels stay in the user's cache folder
 	rm -rf .venv .venv-train .pytest_cache .mypy_cache .ruff_cache .hypothesis
@@ -77,6 +83,11 @@ endef
 .venv/.training: training/requirements.txt .venv/.dev
 	@echo 'Installing training/requirements.txt'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r training/requirements.txt
+	@touch $@
+
+.venv/.bench: bench/requirements.txt .venv/.run
+	@echo 'Installing bench/requirements.txt'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt
 	@touch $@
 
 .venv-train/.train: requirements.txt training/requirements.txt

@@ -3,6 +3,8 @@
 The clients share the machine's cores with the server they measure, so this is plain sockets and one
 selector: about 5 microseconds for a frame, where a comfortable HTTP client takes a hundred. Frames
 are counted, not parsed; only the last one is read, for the server's own count of tokens.
+
+Each request has a connection of its own, because llama-server closes them after a stream.
 """
 
 from __future__ import annotations
@@ -21,7 +23,6 @@ from bench.dialects import DIALECTS, Dialect
 from bench.figures import quantile
 
 SILENCE = 120.0  # seconds without a byte from any stream after which a load has failed
-_LAST_CHUNK = b"\r\n0\r\n\r\n"  # of a chunked body; JSON never holds a raw line break
 
 
 class StreamFailed(Exception):
@@ -79,45 +80,46 @@ class Seen:
         }
 
 
-class _Connection:
-    """One client: a keep-alive connection and the stream that is on it."""
+class _Client:
+    """One client and the stream that it reads."""
 
-    def __init__(self, port: int, dialect: Dialect, group: Group, seen: Seen) -> None:
-        self._address = ("127.0.0.1", port)
-        self._dialect, self._seen = dialect, seen
-        self.endless = group.endless
-        self.socket = socket.create_connection(self._address, timeout=SILENCE)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def __init__(
+        self, port: int, dialect: Dialect, endless: bool, bodies: Iterator[bytes], seen: Seen
+    ) -> None:
+        self._port, self._dialect, self._seen = port, dialect, seen
+        self.endless, self.bodies = endless, bodies
 
-    def ask(self, body: bytes) -> None:
+    def ask(self, body: bytes) -> socket.socket:
         """Send a request; `receive` then says when its answer is complete."""
         self._chunks: list[bytes] = []
         self._rest = b""
         self._frames = 0
         self._last = 0.0
-        head = f"POST {self._dialect.path} HTTP/1.1\r\nHost: bench\r\nContent-Length: {len(body)}"
-        request = head.encode() + b"\r\nContent-Type: application/json\r\n\r\n" + body
+        head = f"POST {self._dialect.path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         self._begun = time.perf_counter()
-        self.socket.sendall(request)
+        self._socket = socket.create_connection(("127.0.0.1", self._port), timeout=SILENCE)
+        self._socket.sendall(head.encode() + body)
+        return self._socket
 
     def receive(self) -> bool:
         """Take what has arrived; True when the stream is complete. Raises StreamFailed."""
-        data = self.socket.recv(262144)
+        data = self._socket.recv(262144)
         now = time.perf_counter()
-        if not self._chunks and not data.startswith(b"HTTP/1.1 200"):
-            raise StreamFailed(data.decode(errors="replace") or "the server closed the connection")
-        self._chunks.append(data)
-        marker = self._dialect.marker
-        seen = self._rest + data
-        if count := seen.count(marker):
-            self._note(now, count)
-        self._rest = seen[1 - len(marker) :]
         if not data:
-            raise StreamFailed("the connection was closed within a stream")
-        if not seen.endswith(_LAST_CHUNK):
-            return False
-        self._complete(now)
-        return True
+            self._complete(now)
+            return True
+        self._chunks.append(data)
+        # A frame's marker may be split between two arrivals.
+        marker, text = self._dialect.marker, self._rest + data
+        if count := text.count(marker):
+            self._note(now, count)
+        self._rest = text[1 - len(marker) :]
+        return False
+
+    def close(self) -> None:
+        """Leave, also within a stream."""
+        self._socket.close()
 
     def _note(self, now: float, count: int) -> None:
         seen = self._seen
@@ -131,8 +133,11 @@ class _Connection:
         self._last = now
 
     def _complete(self, now: float) -> None:
+        answer = b"".join(self._chunks)
+        if not answer.startswith(b"HTTP/1.1 200"):
+            raise StreamFailed(answer[:1000].decode(errors="replace") or "nothing was answered")
         try:
-            prompt_tokens, tokens = self._dialect.usage(b"".join(self._chunks))
+            prompt_tokens, tokens = self._dialect.usage(answer)
         except (ValueError, KeyError) as error:
             raise StreamFailed(str(error)) from None
         seen = self._seen
@@ -148,40 +153,42 @@ def run(load: Load) -> dict[str, Any]:
     Raises StreamFailed and OSError.
     """
     dialect = DIALECTS[load.server]
-    selector = selectors.DefaultSelector()
     groups = [(group, Seen()) for group in load.groups]
-    waiting: dict[_Connection, Iterator[bytes]] = {}
-    for group, seen in groups:
-        bodies = itertools.cycle(group.bodies) if group.endless else iter(group.bodies)
-        for _ in range(group.clients):
-            connection = _Connection(load.port, dialect, group, seen)
-            selector.register(connection.socket, selectors.EVENT_READ, connection)
-            waiting[connection] = bodies
     begun = time.perf_counter()
-    for connection, bodies in list(waiting.items()):
-        _next(connection, bodies, waiting)
-    while any(not connection.endless for connection in waiting):
+    with selectors.DefaultSelector() as selector:
+        for group, seen in groups:
+            bodies = itertools.cycle(group.bodies) if group.endless else iter(group.bodies)
+            for _ in range(group.clients):
+                _ask_next(selector, _Client(load.port, dialect, group.endless, bodies, seen))
+        try:
+            _work(selector)
+        finally:
+            for key in list(selector.get_map().values()):
+                key.data.close()
+    return {
+        "seconds": time.perf_counter() - begun,
+        "groups": [seen.figures() for _, seen in groups],
+    }
+
+
+def _work(selector: selectors.BaseSelector) -> None:
+    """Read streams and send the next requests until only endless clients are left."""
+    while any(not key.data.endless for key in selector.get_map().values()):
         ready = selector.select(SILENCE)
         if not ready:
             raise StreamFailed(f"nothing came for {SILENCE:.0f} s")
         for key, _ in ready:
             if key.data.receive():
-                _next(key.data, waiting[key.data], waiting)
-    seconds = time.perf_counter() - begun
-    for key in list(selector.get_map().values()):
-        key.data.socket.close()
-    return {"seconds": seconds, "groups": [seen.figures() for _, seen in groups]}
+                selector.unregister(key.fileobj)
+                key.data.close()
+                _ask_next(selector, key.data)
 
 
-def _next(
-    connection: _Connection, bodies: Iterator[bytes], waiting: dict[_Connection, Iterator[bytes]]
-) -> None:
+def _ask_next(selector: selectors.BaseSelector, client: _Client) -> None:
     """Let a client send its next request; without one it is done."""
-    body = next(bodies, None)
-    if body is None:
-        del waiting[connection]
-    else:
-        connection.ask(body)
+    body = next(client.bodies, None)
+    if body is not None:
+        selector.register(client.ask(body), selectors.EVENT_READ, client)
 
 
 def main() -> int:

@@ -69,7 +69,15 @@ def _llama_server_usage(answer: bytes) -> tuple[int, int | None]:
 
 
 def _llama_cpp_server_body(prompt: str, tokens: int) -> Body:
-    return {"prompt": prompt, "max_tokens": tokens, "stream": True, "temperature": 0}
+    # It knows no ignore_eos. It is measured on the embedded model only, whose end token is 2.
+    bias = {"2": -100}
+    return {
+        "prompt": prompt,
+        "max_tokens": tokens,
+        "stream": True,
+        "temperature": 0,
+        "logit_bias": bias,
+    }
 
 
 def _llama_cpp_server_usage(answer: bytes) -> tuple[int, int | None]:
@@ -98,6 +106,6 @@ DIALECTS = {
         "/completion", b'"stop":false', _llama_server_body, _llama_server_usage
     ),
     "llama_cpp.server": Dialect(
-        "/v1/completions", b'"choices":', _llama_cpp_server_body, _llama_cpp_server_usage
+        "/v1/completions", b'"finish_reason": null', _llama_cpp_server_body, _llama_cpp_server_usage
     ),
 }

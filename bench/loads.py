@@ -60,6 +60,9 @@ class Prompting:
         return self.template.replace("{target_lang}", "ja").replace("{text}", text)
 
 
+PLAIN = Prompting()
+
+
 def requests(
     load: Load, server: str, prompting: Prompting, *, tokens: int, number: int, start: int
 ) -> list[dict[str, Any]]:

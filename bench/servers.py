@@ -144,7 +144,8 @@ def llama_server(
     """llama-server from `folder` on `model`; `context` counts the tokens of one slot."""
     command = [str(folder / "llama-server"), "--host", "127.0.0.1", "--port", "{port}"]
     command += ["-m", str(model), "-np", str(sequences), "-c", str(sequences * context)]
-    command += ["--no-slots", "--offline", "-cram", "0"]
+    # Without its log lines of each request and without keeping prompts, which only costs it.
+    command += ["-lv", "2", "--no-slots", "--offline", "-cram", "0"]
     return Server("llama-server", [*command, *flags], "/health", environ)
 
 
@@ -152,6 +153,8 @@ def llama_cpp_server(model: Path, *, context: int) -> Server:
     """llama_cpp.server of the installed binding; it has one sequence."""
     command = [sys.executable, "-m", "llama_cpp.server", "--host", "127.0.0.1"]
     command += ["--port", "{port}", "--model", str(model), "--n_ctx", str(context)]
+    # Else a request that waits would cut the running one short.
+    command += ["--interrupt_requests", "False"]
     return Server("llama_cpp.server", command, "/v1/models")
 
 

@@ -1,95 +1,64 @@
-"""Tokens per second of one client and of several at once, interleaved in one run.
+"""Tokens per second of a server that runs already: `python -m bench.streams --port 8080`.
 
-    python -m bench.streams --url http://127.0.0.1:8080 --clients 1 8 --rounds 5
-
-Closed loop: each client sends its next request when its last has ended. Greedy, a fixed number of
-output tokens (`ignore_eos`), every text another sentence, caches of answers off.
+Loads of several numbers of clients take turns; no peer is needed. `bench.compare` measures the
+peers beside it.
 """
 
 from __future__ import annotations
 
 import argparse
-import asyncio
-import itertools
+import json
 import statistics
 import sys
-import time
-from collections.abc import Iterator
-from pathlib import Path
+from itertools import islice
 
-from bench.client import StreamFailed, StreamTimes, stream
+from bench.client import Group, Load, StreamFailed, run
+from bench.dialects import DIALECTS
+from bench.figures import ratio
+from bench.report import cell_line
+from bench.texts import short_texts
 
-SENTENCES = Path(__file__).parents[1] / "tests" / "data" / "sentences.txt"
-
-
-async def run_load(
-    url: str, clients: int, requests: int, tokens: int, texts: Iterator[str]
-) -> tuple[float, list[StreamTimes]]:
-    """Seconds and streams of `clients` closed-loop clients with `requests` requests in all."""
-    turns = iter(range(requests))
-
-    async def client() -> list[StreamTimes]:
-        return [
-            await stream(
-                url,
-                {"text": next(texts), "max_tokens": tokens, "ignore_eos": True, "cache": False},
-            )
-            for _ in turns
-        ]
-
-    begun = time.perf_counter()
-    streams = await asyncio.gather(*(client() for _ in range(clients)))
-    return time.perf_counter() - begun, list(itertools.chain.from_iterable(streams))
+_DIALECT = DIALECTS["babelbrook"]
 
 
-def quantile(values: list[float], share: float) -> float:
-    """The value below which `share` of the values lie."""
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, int(share * len(ordered)))]
+def load(port: int, clients: int, requests: int, tokens: int, start: int) -> Load:
+    """`clients` that ask `requests` times together for `tokens` each, from text `start` on."""
+    texts = islice(short_texts(start), requests)
+    bodies = [json.dumps(_DIALECT.body(text, tokens)).encode() for text in texts]
+    return Load("babelbrook", port, [Group(clients, bodies)])
 
 
-def percentiles(seconds: list[float]) -> str:
-    """Median and 95th percentile in milliseconds."""
-    return f"p50 {quantile(seconds, 0.5) * 1e3:6.2f} p95 {quantile(seconds, 0.95) * 1e3:6.2f} ms"
-
-
-async def measure(options: argparse.Namespace) -> None:
+def measure(options: argparse.Namespace) -> None:
     """Run all loads `rounds` times in turn; print each and the ratios to the first."""
-    texts = itertools.cycle(SENTENCES.read_text(encoding="utf-8").splitlines())
-    rates: dict[int, list[float]] = {clients: [] for clients in options.clients}
-    await run_load(options.url, max(options.clients), max(options.clients), options.tokens, texts)
+    rates: dict[int, dict[int, float]] = {clients: {} for clients in options.clients}
+    most = max(options.clients)
+    run(load(options.port, most, most, options.tokens, 0))
     for number in range(1, options.rounds + 1):
         for clients in options.clients:
             requests = max(options.requests, 2 * clients)
-            seconds, streams = await run_load(options.url, clients, requests, options.tokens, texts)
-            rate = sum(times.tokens for times in streams) / seconds
-            rates[clients].append(rate)
-            gaps = [gap for times in streams for gap in times.gaps]
-            ttfts = [times.ttft for times in streams]
-            print(
-                f"round {number}/{options.rounds}  {clients:3} clients  {rate:8,.0f} tok/s"
-                f"  TTFT {percentiles(ttfts)}  gap {percentiles(gaps)}",
-                flush=True,
-            )
+            seen = run(load(options.port, clients, requests, options.tokens, number * requests))
+            rate = seen["groups"][0]["tokens"] / seen["seconds"]
+            rates[clients][number] = rate
+            print(f"{clients:3} clients  {cell_line(seen | {'contestant': '', 'rate': rate})}")
     first = options.clients[0]
-    for clients in options.clients[1:]:
-        ratios = [b / a for a, b in zip(rates[first], rates[clients], strict=True)]
-        print(
-            f"{clients} clients : {first} = {statistics.median(ratios):.2f}"
-            f" (rounds {min(ratios):.2f} to {max(ratios):.2f})"
-        )
+    for clients in options.clients:
+        median = statistics.median(rates[clients].values())
+        against = ratio(rates[clients], rates[first])
+        print(f"{clients:3} clients  median {median:,.0f} tok/s, {against} of {first}")
 
 
 def main() -> int:
     """The command line; returns the exit status."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--url", default="http://127.0.0.1:8080")
+    parser = argparse.ArgumentParser(
+        prog="python -m bench.streams", description=(__doc__ or "").splitlines()[0]
+    )
+    parser.add_argument("--port", type=int, default=8080)
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 8])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--requests", type=int, default=48, help="requests of a load, in all")
     parser.add_argument("--tokens", type=int, default=24, help="output tokens of a request")
     try:
-        asyncio.run(measure(parser.parse_args()))
+        measure(parser.parse_args())
     except (StreamFailed, OSError) as error:
         print(f"bench: {error}", file=sys.stderr)
         return 1

@@ -33,14 +33,16 @@ def short_texts(start: int = 0) -> Iterator[str]:
 
 
 def long_texts(start: int = 0) -> Iterator[str]:
-    """Endless texts of about 2,000 tokens, in less characters than Babelbrook's largest segment.
+    """Endless texts of about 2,000 tokens of the Qwen2 vocabulary in 1,160 characters.
 
-    They are lists of numbers, because tokenizers take a digit for a token: sentences of so many
-    tokens would be cut into segments, and then nobody would be asked for a long prompt.
+    A text of so many tokens in English would be cut into segments, and then nobody would be asked
+    for a long prompt. These are random words in the Cherokee script, whose letters take two tokens.
     """
     for number in count(start):
-        digits = random.Random(_SEED + number)
-        yield "The numbers are " + " ".join(str(digits.randrange(10**5, 10**6)) for _ in range(282))
+        letters = random.Random(_SEED + number)
+        yield " ".join(
+            "".join(chr(letters.randrange(0x13A0, 0x13F4)) for _ in range(5)) for _ in range(194)
+        )
 
 
 def token_counts(mean: int, spread: float, number: int, start: int = 0) -> list[int]:
