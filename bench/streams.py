@@ -10,20 +10,21 @@ import argparse
 import json
 import statistics
 import sys
-from itertools import islice
 
 from bench.client import Group, Load, StreamFailed, run
 from bench.dialects import DIALECTS
 from bench.figures import ratio
 from bench.report import cell_line
-from bench.texts import short_texts
+from bench.texts import sentences
 
 _DIALECT = DIALECTS["babelbrook"]
 
 
 def load(port: int, clients: int, requests: int, tokens: int, start: int) -> Load:
     """`clients` that ask `requests` times together for `tokens` each, from text `start` on."""
-    texts = islice(short_texts(start), requests)
+    # One sentence each: of a longer text even a lone client would have several decoded at once.
+    known = sentences()
+    texts = [known[(start + number) % len(known)] for number in range(requests)]
     bodies = [json.dumps(_DIALECT.body(text, tokens)).encode() for text in texts]
     return Load("babelbrook", port, [Group(clients, bodies)])
 

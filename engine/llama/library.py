@@ -4,16 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import logging
-import os
 from functools import cache
 from typing import Any
-
-# libgomp's threads spin at each barrier, hundreds of times a token, for as long as milliseconds.
-# Where anything else wants their cores (our own event loop does) they spin while the thread that
-# they wait for cannot run, and decoding becomes many times slower (docs/performance.md). Read by
-# libgomp when it is loaded, so it is set before the import.
-if "OMP_WAIT_POLICY" not in os.environ:
-    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 import llama_cpp
 
