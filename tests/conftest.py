@@ -21,6 +21,17 @@ SENTENCES = ROOT / "tests" / "data" / "sentences.txt"
 START_SECONDS = 60.0
 
 
+# Whole folders and files that `make test-quick` leaves out, beside the tests that are marked.
+SLOW = ("tests/training/", "tests/bench/", "test_wheel.py", "test_install.py", "test_server.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what is slow by where it lies."""
+    for item in items:
+        if any(part in item.path.as_posix() for part in SLOW):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: Any) -> Any:
     """Under CI a test that skips for a missing component has failed."""
