@@ -17,8 +17,11 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from bench import flags, limit, loads, peers, report, servers, shapes
 from bench.client import StreamFailed
@@ -26,10 +29,13 @@ from bench.flags import Flags
 from bench.loads import Load, plain
 from bench.models import FULL_PLAN, MODELS, QUICK, QUICK_PLAN, Model, Plan
 from bench.records import Records
+from bench.stalls import Watch
 from engine.llama import machine, wheel
 
 RESULTS = Path(__file__).resolve().parent / "results"
 LIMIT = "limit"
+Measurement = TypeVar("Measurement")
+_TRIES = 3
 _TOKENS_OF_A_PROMPT = 24  # of a short text, about; what the limit is measured with
 _SLOW = 3.0  # times the length of a cell: on a machine so busy, everything is done once only
 _OLD_PEER_NEEDS = ("uvicorn", "fastapi", "pydantic_settings", "sse_starlette", "starlette_context")
@@ -169,7 +175,7 @@ class Comparison:
             number=number,
             start=(round_number + 1) * number,
         )
-        return loads.run(server, groups)
+        return _undisturbed(lambda: loads.run(server, groups))
 
     def _measure(self, model: Model, path: Path, best: Flags, load: Load) -> None:
         begun = time.monotonic()
@@ -235,21 +241,33 @@ class Comparison:
         return number
 
     def _limit(self, model: Model, path: Path, best: Flags, load: Load, round_number: int) -> None:
-        """The limit belongs to loads whose sequences are all in use."""
-        if load != plain(load.clients):
+        """The limit belongs to loads whose sequences are all in use.
+
+        The first round tries all thread counts of the search, the others take the faster one.
+        """
+        known = self._records.cells(model.name, load.name, LIMIT)
+        if load != plain(load.clients) or round_number in known:
             return
-        if round_number in self._records.cells(model.name, load.name, LIMIT):
-            return
-        rate = limit.decode_rate(
-            self._binaries,
-            path,
-            best,
-            sequences=load.clients,
-            context=load.context,
-            prompt=_TOKENS_OF_A_PROMPT,
-            tokens=model.tokens,
-        )
-        self._keep(model, load, LIMIT, round_number, {"rate": rate})
+
+        def measure(threads: int) -> float:
+            return limit.decode_rate(
+                self._binaries,
+                path,
+                replace(best, threads=threads),
+                sequences=load.clients,
+                context=load.context,
+                prompt=_TOKENS_OF_A_PROMPT,
+                tokens=model.tokens,
+            )
+
+        chosen = [cell["threads"] for cell in known.values()][:1]
+        rates = {
+            threads: _undisturbed(partial(measure, threads))
+            for threads in chosen or flags.thread_counts(machine.cores())
+        }
+        threads = max(rates, key=lambda count: rates[count])
+        figures = {"rate": rates[threads], "threads": threads}
+        self._keep(model, load, LIMIT, round_number, figures)
 
     def _keep(
         self, model: Model, load: Load, contestant: str, round_number: int, figures: dict[str, Any]
@@ -264,6 +282,17 @@ class Comparison:
             **figures,
         )
         print(f"    round {round_number}  {report.cell_line(cell)}", flush=True)
+
+
+def _undisturbed(measure: Callable[[], Measurement]) -> Measurement:
+    """Measure again where the machine stood still meanwhile; the last time counts as it is."""
+    for _ in range(_TRIES - 1):
+        with Watch() as watch:
+            measured = measure()
+        if not watch.stalled:
+            return measured
+        print(f"    the machine stood still for {watch.worst:.0f} s: once more", flush=True)
+    return measure()
 
 
 def describe_machine(binaries: Path) -> dict[str, Any]:

@@ -12,8 +12,8 @@ from typing import Any
 class Flags:
     """What is varied. `spin` is libgomp's GOMP_SPINCOUNT, None for its default.
 
-    The waiting at OpenMP's barriers is no flag of llama-server, but Babelbrook sets it, so the peer
-    gets the same chance.
+    The waiting at OpenMP's barriers is no flag of llama-server, but on a crowded machine it decides
+    more than any flag, so the peer is tried with a short one too.
     """
 
     threads: int
@@ -50,10 +50,19 @@ class Flags:
         return asdict(self)
 
 
+def thread_counts(cores: int) -> list[int]:
+    """Those worth trying: all cores, and half of them, which leaves room for the rest of a server.
+
+    >>> thread_counts(2), thread_counts(1)
+    ([2, 1], [1])
+    """
+    return [cores, cores // 2] if cores > 1 else [1]
+
+
 def steps(cores: int, *, quick: bool) -> Iterator[tuple[dict[str, Any], ...]]:
     """The search, one choice after the other: changes of which each is tried on the best so far."""
-    if cores > 1 and not quick:
-        yield ({"threads": cores // 2},)
+    if not quick:
+        yield tuple({"threads": count} for count in thread_counts(cores)[1:])
     yield ({"spin": 1000},)
     yield ({"unified": True},)
     if not quick:

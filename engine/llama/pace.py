@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 _WEIGHT = 0.2  # of the newest measurement in a running mean
+_FIRST = 64  # prompt tokens in a step as long as their cost is not known
 _LEAST = 16  # prompt tokens in a step, however slow they are: a prompt must come to its end
 
 
@@ -26,8 +27,10 @@ class Pace:
 
     def prompt_budget(self, rows: int, room: int) -> int:
         """Prompt tokens for the next step beside `rows` decoding sequences, `room` at most."""
-        if not rows or not self._decode or not self._per_token:
+        if not rows:
             return room
+        if not self._decode or not self._per_token:  # nothing is known yet
+            return min(room, _FIRST)
         return min(room, max(_LEAST, int(self._decode / self._per_token)))
 
 

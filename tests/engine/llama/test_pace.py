@@ -35,3 +35,10 @@ def test_a_prompt_always_comes_to_its_end() -> None:
     pace.note(1.0, 8, 20)
     assert pace.prompt_budget(8, 500) == 16
     assert pace.prompt_budget(8, 3) == 3
+
+
+def test_before_anything_is_known_little_is_taken_beside_running_streams() -> None:
+    pace = Pace()
+    assert pace.prompt_budget(8, 500) == 64
+    pace.note(1.0, 8, 64)  # steps with prompts alone do not tell what a step costs without
+    assert pace.prompt_budget(8, 500) == 64
