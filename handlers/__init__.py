@@ -6,12 +6,15 @@ from typing import Any
 
 from tornado.web import Application
 
+from engine.config import models_folder
 from engine.interface import Engine
+from engine.models.catalogue import Catalogue
 from engine.settings import Settings
 from handlers.activity import Activity
 from handlers.base import UnknownPathHandler, log_access
 from handlers.languages import LanguagesHandler
 from handlers.metrics import Metrics
+from handlers.models import ModelsHandler
 from handlers.ops import HealthHandler, MetricsHandler, ReadyHandler
 from handlers.translate import TranslateHandler, TranslateStreamHandler
 
@@ -19,6 +22,7 @@ from handlers.translate import TranslateHandler, TranslateStreamHandler
 def make_application(engine: Engine, settings: Settings, activity: Activity) -> Application:
     """All routes with what their handlers need."""
     metrics = Metrics(engine)
+    catalogue = Catalogue(models_folder(settings), settings.models.entries)
     translate = {
         "engine": engine,
         "settings": settings,
@@ -30,6 +34,7 @@ def make_application(engine: Engine, settings: Settings, activity: Activity) -> 
         (r"/ready", ReadyHandler, {"engine": engine, "activity": activity}),
         (r"/metrics", MetricsHandler, {"metrics": metrics}),
         (r"/languages", LanguagesHandler, {"engine": engine}),
+        (r"/models", ModelsHandler, {"engine": engine, "catalogue": catalogue}),
         (r"/translate", TranslateHandler, translate),
         (r"/translate/stream", TranslateStreamHandler, translate),
     ]

@@ -55,6 +55,8 @@ class LocalEngine:
 
     def __init__(self, entry: ModelEntry, settings: EngineSettings) -> None:
         self.entry = entry
+        if entry.context is not None and settings.context == "auto":
+            settings = settings.model_copy(update={"context": entry.context})
         self._settings = settings
         self._executor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decode")
         self._loop = IOLoop.current()

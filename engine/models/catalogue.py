@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import tomllib
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -13,6 +14,7 @@ from pydantic import (
     ConfigDict,
     Field,
     ValidationError,
+    model_validator,
 )
 
 from engine.errors import ModelError, UnknownLanguage
@@ -26,8 +28,8 @@ def _template(source: str) -> str:
 
 
 def _template_auto(source: str) -> str:
-    if Template.parse(source).count("source_lang"):
-        raise ValueError("it is for texts of unknown language and cannot hold {source_lang}")
+    if Template.parse(source).names_source:
+        raise ValueError("it is for texts of unknown language and cannot name that")
     return source
 
 
@@ -61,9 +63,10 @@ class PromptSpec(BaseModel):
     """How a model is asked.
 
     `template` holds `{text}` once and, where the model wants them, `{source_lang}` and
-    `{target_lang}`. With `chat` it is the user's message inside the model file's chat template,
-    without it is the whole prompt. `template_auto` is used where the source language is not known.
-    Languages are named in English ("Japanese") or by their BCP-47 codes.
+    `{target_lang}`: the languages' English names ("Japanese"), or with `languages: code` their
+    BCP-47 codes, which are also there as `{source_code}` and `{target_code}`. With `chat` it is the
+    user's message inside the model file's chat template, without it is the whole prompt.
+    `template_auto` is used where the source language is not known.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -95,20 +98,72 @@ class SamplingDefaults(BaseModel):
     repeat_penalty: float = Field(default=1.0, gt=0, allow_inf_nan=False)
 
 
+class Source(BaseModel):
+    """Where a model file can be had: a file in a repository of Hugging Face's hub.
+
+    `revision` is a branch, a tag or a commit; `size` (bytes) and `sha256` are checked where given.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    repository: str = Field(pattern=r"^[\w.-]+/[\w.-]+$")
+    file: str = Field(pattern=r"^[^/\s].*\.gguf$")
+    revision: str = Field(default="main", min_length=1)
+    sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
+    size: int | None = Field(default=None, ge=1)
+
+
 class ModelEntry(BaseModel):
-    """One model of the catalogue. `source_langs` and `target_langs` are BCP-47 codes."""
+    """One model of the catalogue.
+
+    `file` is where it lies; with a `source` it may be left out and is then the source's file name.
+    `source_langs` and `target_langs` are BCP-47 codes; `langs` gives both. `commercial_use` says
+    whether the licence allows it, None where nobody has looked. `context` is what a sequence holds
+    where `engine.context` is auto, in tokens.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     name: str = Field(min_length=1, max_length=200)
     file: Path
-    parameters: int | None = None
+    source: Source | None = None
+    parameters: int | None = Field(default=None, ge=0)
     licence: str | None = None
+    commercial_use: bool | None = None
     source_langs: Languages = WIDELY_SPOKEN
     target_langs: Languages = WIDELY_SPOKEN
     prompt: PromptSpec = PLAIN_CHAT
     segment: Literal["sentence", "paragraph"] = "paragraph"
+    context: int | None = Field(default=None, ge=64)
     sampling: SamplingDefaults = SamplingDefaults()
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_forms(cls, fields: Any) -> Any:
+        """`langs` stands for both kinds of languages, and the source's file name for `file`."""
+        if not isinstance(fields, Mapping):
+            return fields
+        full = dict(fields)
+        if "langs" in full:
+            langs = full.pop("langs")
+            full = {"source_langs": langs, "target_langs": langs} | full
+        source = full.get("source")
+        if "file" not in full and isinstance(source, Mapping):
+            full["file"] = str(source.get("file")).rpartition("/")[2]
+        return full
+
+    @property
+    def downloaded(self) -> bool:
+        """Whether the file is there; a download gives it its name only when it is whole."""
+        return self.file.is_file()
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the file, or of the one at its source; None where that is not known."""
+        try:
+            return self.file.stat().st_size
+        except OSError:
+            return self.source.size if self.source else None
 
 
 # Checking these entries loads the tables of languages, 0.15 s that no request has to wait for then.
@@ -117,35 +172,80 @@ EMBEDDED = ModelEntry(
     file=Path("tatoeba-mini-q8_0.gguf"),
     parameters=11_462_720,
     licence="CC BY 2.0 FR (training data: tatoeba.org via manythings.org/anki)",
+    commercial_use=True,
     source_langs=("en",),
     target_langs=("ja", "de", "fr", "es", "zh"),
     prompt=PromptSpec(template="<2{target_lang}>{text}<sep>", languages="code"),
     segment="sentence",
 )
 
-SHIPPED = (EMBEDDED,)
+
+def _shipped() -> tuple[ModelEntry, ...]:
+    """The embedded model and those that `shipped.toml` beside this file describes."""
+    rows = tomllib.loads(Path(__file__).with_name("shipped.toml").read_text("utf-8"))
+    return (EMBEDDED, *(ModelEntry.model_validate(row) for row in rows["model"]))
+
+
+SHIPPED = _shipped()
+
+
+class Catalogue:
+    """All models that can be chosen, by name; files are absolute paths.
+
+    `entries` are the user's own, from the configuration; they come before shipped ones of the same
+    name. Files are looked for in `folder` where their path is relative. Raises ModelError for a bad
+    entry.
+    """
+
+    def __init__(self, folder: Path, entries: Iterable[Mapping[str, Any]] = ()) -> None:
+        self._folder = folder.absolute()
+        known = {entry.name: entry for entry in (*SHIPPED, *_parse(entries))}
+        self._known = {name: self._placed(entry) for name, entry in known.items()}
+
+    def _placed(self, entry: ModelEntry) -> ModelEntry:
+        return entry.model_copy(update={"file": self._folder / _expanded(entry.file)})
+
+    def __iter__(self) -> Iterator[ModelEntry]:
+        """The entries, then one for each other .gguf file that lies in the folder now."""
+        yield from self._known.values()
+        taken = {entry.file for entry in self._known.values()}
+        for file in self._files():
+            if file not in taken and file.stem not in self._known:
+                yield ModelEntry(name=file.stem, file=file)
+
+    def _files(self) -> list[Path]:
+        try:
+            return sorted(f for f in self._folder.iterdir() if f.suffix.lower() == ".gguf")
+        except OSError:  # no such folder yet
+            return []
+
+    def named(self, name: str) -> ModelEntry | None:
+        """The entry of that name, None where there is none."""
+        return self._known.get(name) or next((e for e in self if e.name == name), None)
+
+    def find(self, name: str) -> ModelEntry:
+        """The entry called `name`, or a plain one for the path of a .gguf file.
+
+        Such a path is looked for in the working folder first, then in the models folder. Raises
+        ModelError for what is neither.
+        """
+        if (entry := self.named(name)) is not None:
+            return entry
+        if not name.lower().endswith(".gguf"):
+            raise ModelError(
+                f"There is no model '{name[:200]}': it is neither one of"
+                f" {', '.join(entry.name for entry in self)}, nor the path of a .gguf file."
+            )
+        path = _expanded(Path(name))
+        beside = self._folder / path
+        file = (beside if not path.exists() and beside.exists() else path).absolute()
+        same = next((entry for entry in self if entry.file == file), None)
+        return same or ModelEntry(name=path.stem, file=file)
 
 
 def find(name: str, folder: Path, entries: Iterable[Mapping[str, Any]] = ()) -> ModelEntry:
-    """The entry called `name`, or a plain one for a .gguf file; its `file` is absolute.
-
-    `entries` are the user's own, from the configuration; they come before the shipped ones. A file
-    is looked for in `folder` where its path is relative; that of a `name` in the working folder
-    first. Raises ModelError for a bad entry or an unknown name.
-    """
-    known = {entry.name: entry for entry in (*SHIPPED, *_parse(entries))}
-    if name in known:
-        entry = known[name]
-        return entry.model_copy(update={"file": (folder / _expanded(entry.file)).absolute()})
-    if name.lower().endswith(".gguf"):
-        path = _expanded(Path(name))
-        beside = folder / path
-        file = beside if not path.exists() and beside.exists() else path
-        return ModelEntry(name=path.stem, file=file.absolute())
-    raise ModelError(
-        f"There is no model '{name}': it is neither an entry ({', '.join(known)}) nor the path of a"
-        " .gguf file."
-    )
+    """The entry called `name` in the catalogue of these (see `Catalogue`)."""
+    return Catalogue(folder, entries).find(name)
 
 
 def _expanded(path: Path) -> Path:

@@ -35,13 +35,13 @@ class PromptForm:
         Raises BadRequest where the form needs a source language and none is given.
         """
         template = self._template
-        if source_lang is None and template.count("source_lang"):
+        if source_lang is None and template.names_source:
             if self._auto is None:
                 raise BadRequest("'source_lang' is required: this model's prompt names it.")
             template = self._auto
-        names = {"target_lang": self._name(target_lang)}
+        names = {"target_lang": self._name(target_lang), "target_code": target_lang}
         if source_lang is not None:
-            names["source_lang"] = self._name(source_lang)
+            names |= {"source_lang": self._name(source_lang), "source_code": source_lang}
         return template.around(names)
 
     def _name(self, code: str) -> str:

@@ -6,7 +6,7 @@ import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-FIELDS = ("text", "source_lang", "target_lang")
+FIELDS = ("text", "source_lang", "target_lang", "source_code", "target_code")
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +28,8 @@ class Template:
         for _, field, form, conversion in found:
             if field is not None and (field not in FIELDS or form or conversion):
                 raise ValueError(
-                    f"the template may hold {{text}}, {{source_lang}} and {{target_lang}} just so,"
-                    f" but it holds {{{field[:40]}}} or a name with something behind it"
+                    f"the template may hold {{{'}, {'.join(FIELDS)}}} just so, but it holds"
+                    f" {{{field[:40]}}} or a name with something behind it"
                 )
         template = cls(tuple((literal, field) for literal, field, _, _ in found))
         if template.count("text") != 1:
@@ -39,6 +39,11 @@ class Template:
     def count(self, field: str) -> int:
         """How often a field occurs."""
         return sum(1 for _, name in self.parts if name == field)
+
+    @property
+    def names_source(self) -> bool:
+        """Whether it tells the language of the text."""
+        return bool(self.count("source_lang") or self.count("source_code"))
 
     def fill(self, value: Callable[[str], str]) -> str:
         """The text with every field replaced by its value."""

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from engine.errors import ModelError
-from engine.models.catalogue import EMBEDDED, PLAIN_CHAT, ModelEntry, find
+from engine.models.catalogue import EMBEDDED, PLAIN_CHAT, SHIPPED, Catalogue, ModelEntry, find
 from engine.translation.languages import WIDELY_SPOKEN
+from engine.translation.prompts import PromptForm
 
 ROOT = Path(__file__).parents[3]
 FOLDER = Path("/srv/models")
@@ -96,14 +97,78 @@ def test_codes_and_names_of_languages_become_codes() -> None:
     assert model.target_langs == ("zh-Hant", "de")
 
 
+def test_a_source_gives_the_file_its_name() -> None:
+    source = {"repository": "someone/models", "file": "q4/Mine-Q4_K_M.gguf"}
+    model = find("mine", FOLDER, [{"name": "mine", "source": source}])
+    assert model.file == FOLDER / "Mine-Q4_K_M.gguf"
+    assert model.source is not None
+    assert model.source.revision == "main"
+
+
+def test_langs_are_source_and_target_languages() -> None:
+    model = found(langs=["English", "ja"], target_langs=["ja"])
+    assert (model.source_langs, model.target_langs) == (("en", "ja"), ("ja",))
+
+
+# The whole catalogue
+
+
+def test_any_gguf_file_in_the_folder_is_offered_once(tmp_path: Path) -> None:
+    for name in ("mine.gguf", "Another.GGUF", "notes.txt", "half.gguf.part"):
+        (tmp_path / name).touch()
+    catalogue = Catalogue(tmp_path, [entry()])
+    names = [model.name for model in catalogue]
+    assert names[-2:] == ["mine", "Another"]
+    assert len(set(names)) == len(names)
+    assert catalogue.find("Another").file == tmp_path / "Another.GGUF"
+    assert catalogue.find(str(tmp_path / "mine.gguf")).name == "mine"
+
+
+def test_a_file_that_comes_later_is_offered_too(tmp_path: Path) -> None:
+    catalogue = Catalogue(tmp_path / "new")
+    assert catalogue.named("late") is None
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "late.gguf").write_bytes(b"GGUF")
+    late = catalogue.named("late")
+    assert late is not None
+    assert (late.downloaded, late.size) == (True, 4)
+
+
+@pytest.mark.parametrize("model", SHIPPED, ids=lambda model: model.name)
+def test_every_shipped_model_tells_its_licence_and_can_be_asked(model: ModelEntry) -> None:
+    assert model.licence
+    assert model.commercial_use is not None
+    assert model.commercial_use == ("NC" not in model.licence)
+    assert model.parameters
+    assert "ja" in model.target_langs  # the default of translation.target_lang
+    assert model.source is not None or (ROOT / "models" / model.file).is_file()
+    spec = model.prompt.model_copy(update={"chat": False})
+    before, after = PromptForm(spec, None).around("en", "ja")
+    assert "ja" in before + after or "Japanese" in before + after
+
+
+def test_shipped_files_have_names_of_their_own() -> None:
+    assert len({model.file for model in SHIPPED}) == len({m.name for m in SHIPPED}) == len(SHIPPED)
+
+
+def test_translategemma_is_asked_as_its_own_processor_would() -> None:
+    model = find("TranslateGemma-4B", FOLDER)
+    before, after = PromptForm(model.prompt, None).around("de", "zh-Hant")
+    assert before.startswith(
+        "<start_of_turn>user\nYou are a professional German (de) to Chinese (Traditional) (zh-Hant)"
+        " translator. Your goal is to accurately convey"
+    )
+    assert before.endswith("German text into Chinese (Traditional):\n\n\n")
+    assert after == "<end_of_turn>\n<start_of_turn>model\n"
+
+
 # What is refused
 
 
 def test_an_unknown_name_is_told_with_those_that_are_known() -> None:
-    assert refusal(entry(), name="other") == (
-        "There is no model 'other': it is neither an entry (tatoeba-mini, mine) nor the path of a"
-        " .gguf file."
-    )
+    sentence = refusal(entry(), name="other")
+    assert sentence.startswith("There is no model 'other': it is neither one of tatoeba-mini, ")
+    assert sentence.endswith(", mine, nor the path of a .gguf file.")
 
 
 def test_two_entries_of_one_name_are_refused() -> None:
@@ -141,6 +206,14 @@ def test_a_bad_entry_is_told_whichever_model_is_asked_for() -> None:
         ({"target_langs": ["de", False]}, "target_langs.1: YAML reads the code no as false"),
         ({"target_langs": [7]}, "target_langs.0: a language must be a text."),
         ({"target_langs": "de"}, "target_langs: Input should be a valid tuple."),
+        ({"langs": ["de", "de"]}, "source_langs: de is there twice."),
+        ({"source": {"repository": "alone", "file": "a.gguf"}}, "source.repository: "),
+        ({"source": {"repository": "a/b", "file": "/a.gguf"}}, "source.file: "),
+        ({"source": {"repository": "a/b", "file": "a.bin"}}, "source.file: "),
+        ({"source": {"repository": "a/b"}}, "source.file: Field required."),
+        ({"source": {"repository": "a/b", "file": "a.gguf", "sha256": "F00"}}, "source.sha256: "),
+        ({"source": "a/b"}, "source: Input should be a valid dictionary"),
+        ({"context": 8}, "context: Input should be greater than or equal to 64."),
     ],
 )
 def test_a_bad_entry_is_told_by_name_and_field(fields: dict[str, Any], sentence: str) -> None:

@@ -53,3 +53,10 @@ def test_a_file_without_the_chat_template_that_the_entry_wants_is_refused() -> N
 def test_a_chat_template_that_fails_is_told_when_the_model_is_loaded() -> None:
     with pytest.raises(ModelError, match="chat template cannot be used"):
         PromptForm(PLAIN_CHAT, ChatTemplate("{% if %}", "", ""))
+
+
+def test_a_prompt_may_name_languages_and_codes() -> None:
+    spec = PromptSpec(template="{source_lang} ({source_code}), {target_code}: {text}")
+    assert PromptForm(spec, None).around("de", "ja") == ("German (de), ja: ", "")
+    with pytest.raises(BadRequest, match="source_lang"):
+        PromptForm(PromptSpec(template="{source_code}: {text}"), None).around(None, "ja")
