@@ -113,7 +113,9 @@ async def _make_engine(settings: Settings) -> Engine:
 async def _serve(settings: Settings) -> int:
     from handlers import make_application
     from handlers.activity import Activity
+    from handlers.http1 import printable
 
+    logging.getLogger("tornado.general").addFilter(printable)
     stop = _Stop(settings.drain.deadline)
     translator = await stop.unless_wanted(_make_engine(settings))
     if translator is None:

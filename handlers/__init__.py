@@ -12,6 +12,7 @@ from engine.models.catalogue import Catalogue
 from engine.settings import Settings
 from handlers.activity import Activity
 from handlers.base import UnknownPathHandler, log_access
+from handlers.http1 import Http1Application
 from handlers.languages import LanguagesHandler
 from handlers.metrics import Metrics
 from handlers.models import ModelsHandler
@@ -46,7 +47,7 @@ def make_application(engine: Engine, settings: Settings, activity: Activity) -> 
         status = 499 if getattr(handler, "aborted", False) else handler.get_status()
         metrics.requests.labels(path, status).inc()
 
-    return Application(
+    return Http1Application(
         routes,
         default_handler_class=UnknownPathHandler,
         log_function=log,
