@@ -20,11 +20,14 @@ from handlers.base import BaseHandler, dump_json
 
 DONE = "data: [DONE]\n\n"
 _PING = ": ping\n\n"
+# No line breaks in event streams, but in Python's `str.splitlines`, by which many a client cuts
+# what it has decoded (`Response.iter_lines` of httpx). JSON has escapes for the others anyway.
+_LINE_BREAKS = {ord(one): f"\\u{ord(one):04x}" for one in "\x85\u2028\u2029"}
 
 
 def data(value: Any) -> str:
-    """A frame whose data is a JSON value; JSON never holds a raw line break, so one line it is."""
-    return f"data: {dump_json(value)}\n\n"
+    """A frame whose data is a JSON value, all in one line."""
+    return f"data: {dump_json(value).translate(_LINE_BREAKS)}\n\n"
 
 
 def event(name: str, value: Any) -> str:
