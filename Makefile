@@ -6,6 +6,7 @@ ARGS ?=
 PYTEST_ARGS ?=
 
 BIN := .venv/bin
+CLIENTS := tests/clients/node/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
 .PHONY: help run test test-quick lint format config train bench bench-quick clean FORCE
@@ -17,10 +18,10 @@ run: .venv/.run ## install what is missing and start the server; ARGS="--port 90
 	@exec $(BIN)/python server.py --config config.yaml $(ARGS)
 
 # Under CI nothing may be skipped, so the tests of training/ get what they need too.
-test: lint $(if $(filter true,$(CI)),.venv/.training) ## check everything: lint, format, types, all tests
+test: lint $(CLIENTS) $(if $(filter true,$(CI)),.venv/.training) ## check everything: lint, format, types, all tests
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
-test-quick: .venv/.dev ## the tests that take less than two minutes
+test-quick: .venv/.dev $(CLIENTS) ## the tests that take less than two minutes
 	@$(BIN)/python -m pytest -m "not slow" $(PYTEST_ARGS)
 
 lint: .venv/.dev ## check style, format and types without tests
@@ -48,7 +49,7 @@ bench-quick: .venv/.bench ## the same on two models in 5 minutes
 	@exec $(BIN)/python -m bench.compare --quick $(ARGS)
 
 clean: ## remove the environments and caches; built wheels stay in the user's cache folder
-	rm -rf .venv .venv-train .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-train .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/clients/node/node_modules
 
 # The files below .venv say what has been done there, so that a second run starts at once.
 
@@ -78,6 +79,13 @@ endef
 	@echo 'Installing requirements-dev.txt'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	@touch $@
+
+# Without Node.js the tests of its clients skip, and under CI they fail.
+$(CLIENTS): tests/clients/node/package-lock.json
+	@if command -v npm > /dev/null; then \
+		echo 'Installing tests/clients/node'; \
+		npm ci --silent --no-audit --no-fund --prefix tests/clients/node; \
+	else echo 'There is no npm: tests of the clients of Node.js will skip'; fi
 
 # The last stages of a training run the new model as the server does, so they need its packages too.
 .venv/.training: training/requirements.txt .venv/.dev

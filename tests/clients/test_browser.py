@@ -1,0 +1,78 @@
+"""What we encode, Chromium decodes to the same."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import urljoin
+
+import pytest
+from playwright.sync_api import Page, sync_playwright
+
+from tests.clients.awkward import TEXTS
+from tests.clients.conftest import FRAMES, parsed
+
+pytestmark = pytest.mark.slow
+
+# Chromium's own EventSource, up to [DONE].
+EVENT_SOURCE = """url => new Promise((resolve, reject) => {
+  const source = new EventSource(url)
+  const events = []
+  const take = event => {
+    events.push([event.type, event.data])
+    if (event.data === '[DONE]') { source.close(); resolve(events) }
+  }
+  source.addEventListener('message', take)
+  source.addEventListener('usage', take)
+  source.addEventListener('error', () => reject(new Error('the stream broke')))
+})"""
+
+# As a page reads a POST: fetch, characters put together by the browser, frames cut at empty lines.
+FETCH = """async ([url, body]) => {
+  const headers = {'Content-Type': 'application/json'}
+  const answer = await fetch(url, {method: 'POST', headers, body: JSON.stringify(body)})
+  const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader()
+  const texts = []
+  let rest = ''
+  for (;;) {
+    const {done, value} = await reader.read()
+    if (done) return [texts.join(''), rest]
+    const frames = (rest + value).split('\\n\\n')
+    rest = frames.pop()
+    for (const frame of frames) {
+      if (frame === 'data: [DONE]') rest = frame
+      else texts.push(JSON.parse(frame.slice('data: '.length)))
+    }
+  }
+}"""
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    """A page of Debian's Chromium, which needs no sandbox in a container."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("needs chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser.new_page()
+        browser.close()
+
+
+def test_an_event_source_is_given_what_was_sent(page: Page, frames_url: str) -> None:
+    page.goto(urljoin(frames_url, "/"))
+    events: list[Any] = page.evaluate(EVENT_SOURCE, frames_url)
+    for got, sent in zip(parsed(events), FRAMES, strict=True):
+        assert got == sent
+
+
+@pytest.mark.parametrize("url", ["echo_url", "dripping_url"])
+def test_a_page_that_fetches_puts_the_text_together(
+    page: Page, url: str, request: pytest.FixtureRequest
+) -> None:
+    stream = request.getfixturevalue(url)
+    page.goto(urljoin(stream, "/health"))
+    for text in TEXTS.values():
+        body = {"text": text, "target_lang": "ja", "cache": False}
+        assert page.evaluate(FETCH, [stream, body]) == [text, "data: [DONE]"]
