@@ -1,6 +1,7 @@
 """Babelbrook: the command line, the wiring, signals and the drain.
 
 python server.py --config config.yaml
+python server.py models list
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import engine
 from engine.config import ConfigError, models_folder, read_command_line
-from engine.errors import ModelError, UnknownLanguage
+from engine.errors import BabelbrookError, ModelError, UnknownLanguage
 from engine.interface import Engine
 from engine.models import catalogue
 from engine.settings import Settings
@@ -35,7 +36,9 @@ EXIT_USAGE, EXIT_STUCK = 2, 70
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run the server; returns the exit status."""
+    """Run the server, or what the first word says; returns the exit status."""
+    if argv[:1] == ["models"]:
+        return _manage_models(argv[1:])
     try:
         command = read_command_line(argv, os.environ, version=engine.__version__)
     except ConfigError as error:
@@ -52,6 +55,19 @@ def main(argv: Sequence[str]) -> int:
         return 130
 
 
+def _manage_models(argv: Sequence[str]) -> int:
+    from engine.models import command
+
+    try:
+        return command.run(argv, os.environ)
+    except ConfigError as error:
+        return _complain(str(error), EXIT_USAGE)
+    except BabelbrookError as error:
+        return _complain(error.sentence, 1)
+    except KeyboardInterrupt:
+        return 130
+
+
 def _complain(sentences: str, status: int) -> int:
     for sentence in sentences.splitlines():
         print(f"server.py: error: {sentence}", file=sys.stderr)
@@ -65,11 +81,18 @@ def _set_up_logging(settings: Settings) -> None:
         stream=sys.stderr,
     )
     logging.captureWarnings(True)
+    logging.getLogger("httpx").setLevel(logging.WARNING)  # its lines hold signed addresses
 
 
 def _entry(settings: Settings) -> catalogue.ModelEntry:
     models = settings.models
-    return catalogue.find(models.selected, models_folder(settings), models.entries)
+    entry = catalogue.find(models.selected, models_folder(settings), models.entries)
+    if entry.source is not None and not entry.downloaded:
+        raise ModelError(
+            f"The model {entry.name} is not here yet. Get it with: python server.py models download"
+            f" {entry.name}"
+        )
+    return entry
 
 
 async def _check(settings: Settings) -> int:

@@ -266,7 +266,8 @@ def _parser(version: str) -> argparse.ArgumentParser:
     """Declare the command line: the server's own flags, then one per setting, by section."""
     parser = _Parser(
         prog="server.py",
-        usage="python server.py [--config FILE] [--check] [--SECTION.NAME VALUE ...]",
+        usage="python server.py [--config FILE] [--check] [--SECTION.NAME VALUE ...]\n"
+        "       python server.py models list|download NAME|remove NAME|verify [NAME]",
         description="Translate text over HTTP with a model that runs on this machine.",
         epilog=_SOURCES,
         formatter_class=argparse.RawDescriptionHelpFormatter,

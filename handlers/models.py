@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from engine.interface import Engine
+from engine.models import sizes
 from engine.models.catalogue import Catalogue, ModelEntry
 from handlers.base import GetHandler
-
-_UNITS = ("bytes", "kB", "MB", "GB", "TB")
 
 
 class ModelsHandler(GetHandler):
@@ -43,8 +42,8 @@ def _model(entry: ModelEntry, *, selected: bool) -> dict[str, Any]:
     size = entry.size
     return {
         "name": entry.name,
-        "params": _params(entry.parameters),
-        "size": _bytes(size),
+        "params": sizes.parameters(entry.parameters),
+        "size": sizes.size(size),
         "downloaded": entry.downloaded,
         "selected": selected,
         "parameters": entry.parameters,
@@ -55,21 +54,3 @@ def _model(entry: ModelEntry, *, selected: bool) -> dict[str, Any]:
         "target_langs": entry.target_langs,
         "repository": entry.source.repository if entry.source else None,
     }
-
-
-def _params(count: int | None) -> str:
-    """As people name models: "8B", "2.6B", "11.5M"."""
-    if count is None:
-        return "unknown"
-    unit, name = (1e9, "B") if count >= 1e9 else (1e6, "M")
-    return f"{round(count / unit, 1):g}{name}"
-
-
-def _bytes(count: int | None) -> str:
-    """In decimal units, as hubs and disks do: "1.7 GB"."""
-    if count is None:
-        return "unknown"
-    value, unit = float(count), 0
-    while value >= 1000 and unit + 1 < len(_UNITS):
-        value, unit = value / 1000, unit + 1
-    return f"{round(value, 1):g} {_UNITS[unit]}"

@@ -155,6 +155,7 @@ def test_a_mistyped_setting_ends_the_start_with_status_2(
     [
         (["--model", "nope"], "There is no model 'nope'"),
         (["--model", "nope.gguf"], "cannot be read"),
+        (["--model", "gemma-2-9b-it"], "python server.py models download gemma-2-9b-it"),
         (["--model", "README.md"], "There is no model"),
         (["--engine.sequences", "256", "--engine.context", "1000000"], "are free for it"),
         (["--host", "256.1.1.1"], "Cannot listen on 256.1.1.1"),

@@ -152,6 +152,14 @@ class ModelEntry(BaseModel):
             full["file"] = str(source.get("file")).rpartition("/")[2]
         return full
 
+    def require_source(self) -> Source:
+        """Where the file can be had. Raises ModelError where nobody knows."""
+        if self.source is None:
+            raise ModelError(
+                f"The model {self.name} has no source to get it from; its place is {self.file}."
+            )
+        return self.source
+
     @property
     def downloaded(self) -> bool:
         """Whether the file is there; a download gives it its name only when it is whole."""
