@@ -148,13 +148,17 @@ async def _serve(settings: Settings) -> int:
     if sockets is None:
         return 1
     activity = Activity()
-    http = _listen(make_application(translator, settings, activity), sockets, settings)
+    application = make_application(translator, settings, activity)
+    application.feed.start()
+    http = _listen(application, sockets, settings)
     try:
         await stop.unless_wanted(translator.start())
         if stop.wanted.done():
             _leave(0)  # stopped while a model loads, which nothing can interrupt
         _announce(translator, sockets[0])
         await stop.wanted
+        activity.draining = True
+        application.feed.end()
         await stop.drain(activity, translator)
         http.stop()
         await http.close_all_connections()

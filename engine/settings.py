@@ -180,6 +180,19 @@ class Streams(Section):
     )
 
 
+class Events(Section):
+    """The feed for dashboards at /events."""
+
+    interval: Seconds = Field(
+        default=1.0, ge=0.1, le=30, description="seconds from one snapshot to the next"
+    )
+    connections: int = Field(
+        default=10_000,
+        ge=1,
+        description="dashboards that may be connected; beyond it the answer is 503",
+    )
+
+
 class Drain(Section):
     """The end of the process."""
 
@@ -207,6 +220,7 @@ class Settings(Section):
     models: Models = Field(default=Models())
     translation: Translation = Field(default=Translation())
     streams: Streams = Field(default=Streams())
+    events: Events = Field(default=Events())
     drain: Drain = Field(default=Drain())
     log: Log = Field(default=Log())
 

@@ -4,26 +4,34 @@ from __future__ import annotations
 
 from typing import Any
 
-from tornado.web import Application
-
 from engine.config import models_folder
 from engine.interface import Engine
 from engine.models.catalogue import Catalogue
 from engine.settings import Settings
 from handlers.activity import Activity
 from handlers.base import UnknownPathHandler, log_access
+from handlers.events import EventsHandler
+from handlers.feed import Feed
 from handlers.http1 import Http1Application
 from handlers.languages import LanguagesHandler
 from handlers.metrics import Metrics
 from handlers.models import ModelsHandler
 from handlers.ops import HealthHandler, MetricsHandler, ReadyHandler
+from handlers.readings import Readings
 from handlers.translate import TranslateHandler, TranslateStreamHandler
 
 
-def make_application(engine: Engine, settings: Settings, activity: Activity) -> Application:
+class Api(Http1Application):
+    """All routes, and the feed that runs beside them once it is started."""
+
+    feed: Feed
+
+
+def make_application(engine: Engine, settings: Settings, activity: Activity) -> Api:
     """All routes with what their handlers need."""
     metrics = Metrics(engine)
     catalogue = Catalogue(models_folder(settings), settings.models.entries)
+    feed = Feed(Readings(engine, activity, metrics), metrics.dashboards, settings)
     translate = {
         "engine": engine,
         "settings": settings,
@@ -34,6 +42,7 @@ def make_application(engine: Engine, settings: Settings, activity: Activity) -> 
         (r"/health", HealthHandler),
         (r"/ready", ReadyHandler, {"engine": engine, "activity": activity}),
         (r"/metrics", MetricsHandler, {"metrics": metrics}),
+        (r"/events", EventsHandler, {"feed": feed}),
         (r"/languages", LanguagesHandler, {"engine": engine}),
         (r"/models", ModelsHandler, {"engine": engine, "catalogue": catalogue}),
         (r"/translate", TranslateHandler, translate),
@@ -45,12 +54,15 @@ def make_application(engine: Engine, settings: Settings, activity: Activity) -> 
         log_access(handler)
         path = handler.request.path if handler.request.path in paths else "other"
         status = 499 if getattr(handler, "aborted", False) else handler.get_status()
-        metrics.requests.labels(path, status).inc()
+        failed = "error" in getattr(handler, "log_fields", {})
+        metrics.count(handler.request.method, path, status, failed)
 
-    return Http1Application(
+    application = Api(
         routes,
         default_handler_class=UnknownPathHandler,
         log_function=log,
         compress_response=False,
         serve_traceback=False,
     )
+    application.feed = feed
+    return application

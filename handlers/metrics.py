@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from http import HTTPStatus
 
 from prometheus_client import (
     CollectorRegistry,
     Counter,
+    Gauge,
     Histogram,
     disable_created_metrics,
     generate_latest,
@@ -15,8 +17,22 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.registry import Collector
 
 from engine.interface import Engine
+from handlers.quantiles import LastMinute
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class Timing:
+    """A duration that is observed again and again: for Prometheus, and over the last minute."""
+
+    def __init__(self, histogram: Histogram) -> None:
+        self._histogram = histogram
+        self.last_minute = LastMinute()
+
+    def observe(self, seconds: float) -> None:
+        """Count one."""
+        self._histogram.observe(seconds)
+        self.last_minute.add(seconds)
 
 
 class Metrics:
@@ -33,9 +49,23 @@ class Metrics:
             ["path", "status"],
             registry=self.registry,
         )
-        self.ttft = self._histogram("ttft", "From the request to the first text.")
-        self.token_gap = self._histogram("token_gap", "Between one text and the next of a stream.")
+        self.answered = 0  # POST requests: those that ask for work
+        self.failed = 0  # of these
+        self.ttft = Timing(self._histogram("ttft", "From the request to the first text."))
+        self.token_gap = Timing(
+            self._histogram("token_gap", "Between one text and the next of a stream.")
+        )
         self.queue = self._histogram("queue", "From the request to a sequence.")
+        self.dashboards = Gauge(
+            "babelbrook_dashboards", "Dashboards connected to /events.", registry=self.registry
+        )
+
+    def count(self, method: str, path: str, status: int, failed: bool) -> None:
+        """Count a request; `failed` where a stream ended with an error event."""
+        self.requests.labels(path, status).inc()
+        if method == "POST":
+            self.answered += 1
+            self.failed += failed or status >= HTTPStatus.INTERNAL_SERVER_ERROR
 
     def _histogram(self, name: str, text: str) -> Histogram:
         return Histogram(

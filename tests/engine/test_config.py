@@ -530,7 +530,8 @@ def values(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
         case "number":
             above = "exclusiveMinimum" in schema
             least = schema["exclusiveMinimum" if above else "minimum"]
-            return st.floats(least, exclude_min=above, allow_nan=False, allow_infinity=False)
+            most = schema.get("maximum")
+            return st.floats(least, most, exclude_min=above, allow_nan=False, allow_infinity=False)
         case "array":
             return st.lists(st.dictionaries(TEXT, JSON, max_size=3), max_size=2)
     return TEXT.filter(bool)

@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tornado.httpserver import HTTPServer
@@ -16,6 +16,7 @@ from engine.interface import Engine
 from engine.settings import Settings
 from handlers import make_application
 from handlers.activity import Activity
+from handlers.feed import Feed
 
 
 @dataclass
@@ -24,10 +25,24 @@ class Served:
 
     port: int
     activity: Activity
+    feed: Feed
+    _writers: list[asyncio.StreamWriter] = field(default_factory=list)
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
-        """A plain connection to it."""
-        return await asyncio.open_connection("127.0.0.1", self.port, limit=2**24)
+        """A plain connection to it, closed with the application at the latest."""
+        reader, writer = await asyncio.open_connection("127.0.0.1", self.port, limit=2**24)
+        self._writers.append(writer)
+        return reader, writer
+
+    def drain(self) -> None:
+        """Begin to drain, as the server does."""
+        self.activity.draining = True
+        self.feed.end()
+
+    def disconnect(self) -> None:
+        """Close all connections that `connect` made."""
+        for writer in self._writers:
+            writer.close()
 
     async def idle(self) -> None:
         """Wait until no request is being answered."""
@@ -40,12 +55,16 @@ async def serving(engine: Engine, **sections: dict[str, Any]) -> AsyncIterator[S
     """Serve `engine`, with settings by section."""
     settings = Settings.model_validate(sections)
     activity = Activity()
-    http = HTTPServer(make_application(engine, settings, activity))
+    application = make_application(engine, settings, activity)
+    http = HTTPServer(application)
     socket, port = bind_unused_port()
     http.add_socket(socket)
+    served = Served(port, activity, application.feed)
     try:
-        yield Served(port, activity)
+        yield served
     finally:
+        served.disconnect()
+        served.drain()
         http.stop()
         await http.close_all_connections()
 
