@@ -9,10 +9,10 @@ BIN := .venv/bin
 CLIENTS := tests/clients/node/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-quick lint format config train bench bench-quick clean FORCE
+.PHONY: help run test test-quick lint format config train bench bench-quick bench-connections clean FORCE
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 run: .venv/.run ## install what is missing and start the server; ARGS="--port 9000" is passed on
 	@exec $(BIN)/python server.py --config config.yaml $(ARGS)
@@ -47,6 +47,9 @@ bench: .venv/.bench ## measure beside llama-server, at most an hour; ARGS="--res
 
 bench-quick: .venv/.bench ## the same on two models in 5 minutes
 	@exec $(BIN)/python -m bench.compare --quick $(ARGS)
+
+bench-connections: .venv/.bench ## 10,000 idle dashboards, beside sse-starlette on uvicorn
+	@exec $(BIN)/python -m bench.connections $(ARGS)
 
 clean: ## remove the environments and caches; built wheels stay in the user's cache folder
 	rm -rf .venv .venv-train .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/clients/node/node_modules

@@ -295,7 +295,7 @@ def _undisturbed(measure: Callable[[], Measurement]) -> Measurement:
     return measure()
 
 
-def describe_machine(binaries: Path) -> dict[str, Any]:
+def describe_machine(peers: str) -> dict[str, Any]:
     """What a table needs beside it: the machine, the versions and what is measured."""
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"], cwd=servers.ROOT, capture_output=True, text=True
@@ -306,7 +306,7 @@ def describe_machine(binaries: Path) -> dict[str, Any]:
         "machine": f"{_cpu_name()}, {machine.cores()} cores, {platform.system()}",
         "commit": commit.stdout.strip(),
         "llama_cpp_python": wheel.pinned_version(wheel.package_lines(requirements)),
-        "peers": binaries.name,
+        "peers": peers,
     }
 
 
@@ -378,7 +378,7 @@ def main() -> int:
     try:
         binaries = peers.given(options.peers) if options.peers else peers.ensure()
         if not records.all:
-            records.add("run", settings=options.settings, **describe_machine(binaries))
+            records.add("run", settings=options.settings, **describe_machine(binaries.name))
         settings = tuple(shlex.split(options.settings))
         comparison = Comparison(records, _plan(options), models, binaries, settings)
         comparison.run()
