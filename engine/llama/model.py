@@ -11,7 +11,7 @@ from typing import Any
 import llama_cpp
 
 from engine.errors import ModelError
-from engine.llama import library
+from engine.llama import library, machine
 from engine.settings import Engine as EngineSettings
 
 _GGUF_MAGIC = b"GGUF"
@@ -23,7 +23,9 @@ _SPLIT_MODES = {
 
 
 def open_model(path: Path, settings: EngineSettings) -> Model:
-    """Load a model file as the settings say. Raises ModelError."""
+    """Load a model file as the settings say. Raises ModelError, also where memory is short."""
+    if settings.n_gpu_layers == 0 or not llama_cpp.llama_supports_gpu_offload():
+        _check_memory(path)
     return Model(
         path,
         n_gpu_layers=settings.n_gpu_layers,
@@ -58,7 +60,8 @@ class Model:
             raise ModelError(f"The model file {path} cannot be loaded: {reason}")
         self.vocab = llama_cpp.llama_model_get_vocab(self.handle)
         self.vocab_size = int(llama_cpp.llama_vocab_n_tokens(self.vocab))
-        if self.vocab_size == 0:
+        kind = llama_cpp.llama_vocab_type(self.vocab)
+        if self.vocab_size == 0 or kind == llama_cpp.LLAMA_VOCAB_TYPE_NONE:
             self.close()
             raise ModelError(f"The model file {path} has no vocabulary.")
 
@@ -163,6 +166,17 @@ class Model:
             if n >= 0:
                 return list(buffer[:n])
             size = -n
+
+
+def _check_memory(path: Path) -> None:
+    """Weights that do not fit are read from disk again for every token: refuse them."""
+    _check_file(path)
+    size, free = path.stat().st_size, machine.free_memory()
+    if size > free:
+        raise ModelError(
+            f"The model file {path} needs {size / 2**20:,.0f} MiB of memory for its weights, but"
+            f" {free / 2**20:,.0f} MiB are free. Take a smaller model, or a smaller quantisation."
+        )
 
 
 def _check_file(path: Path) -> None:
