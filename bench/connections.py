@@ -65,10 +65,10 @@ def measure(server: servers.Server, dashboards: int, seconds: float) -> dict[str
     """One turn of a server that has just started."""
     empty = memory(server)
     with _client(server.port, dashboards, seconds) as lines:
-        connected = next(lines)
-        next(lines)
+        connected = _next(lines)
+        _next(lines)
         full, before, begun = memory(server), cpu_seconds(server), time.perf_counter()
-        heard = next(lines)
+        heard = _next(lines)
         cpu = (cpu_seconds(server) - before) / (time.perf_counter() - begun)
     return {
         "connect_rate": dashboards / connected["connect_seconds"],
@@ -88,6 +88,13 @@ def _client(port: int, dashboards: int, seconds: float) -> Iterator[Iterator[dic
             yield map(json.loads, client.stdout)
         finally:
             client.kill()
+
+
+def _next(lines: Iterator[dict[str, float]]) -> dict[str, float]:
+    line = next(lines, None)
+    if line is None:
+        raise servers.ServerFailed("The dashboards gave up; what they say stands above.")
+    return line
 
 
 FIGURES: dict[str, tuple[str, Callable[[float], str]]] = {
@@ -170,7 +177,11 @@ def main() -> int:
     dashboards = min(options.dashboards, room)
     records = Records(RESULTS / f"{options.name}.jsonl")
     records.add("run", dashboards=dashboards, seconds=options.seconds, **_machine())
-    run(records, dashboards, options.rounds, options.seconds)
+    try:
+        run(records, dashboards, options.rounds, options.seconds)
+    except servers.ServerFailed as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
     table = records.path.with_suffix(".md")
     table.write_text(markdown(records), encoding="utf-8")
     print(f"\n{markdown(records)}\nWrote {table}")

@@ -21,6 +21,7 @@ from bench.figures import quantile
 
 INTERVAL = 1.0  # seconds between two snapshots of a feed
 _SETTLE = 2.0  # seconds
+_CONNECT = 90.0  # seconds, for all
 _AT_A_TIME = 64  # connections that are being opened; a listening socket's queue is short
 _OF_ONE_ADDRESS = 5000  # connections, well below the ports that a client address has
 _REQUEST = (
@@ -43,12 +44,17 @@ class Dashboards:
         self._last: dict[int, float] = {}  # when the last snapshot came, by descriptor
 
     def connect(self, count: int) -> float:
-        """Open so many, each with its first snapshot; returns the seconds it took."""
+        """Open so many, each with its first snapshot; returns the seconds it took.
+
+        Raises TimeoutError where that is too long.
+        """
         begun = time.perf_counter()
         while len(self._last) < count:
+            if time.perf_counter() - begun > _CONNECT:
+                raise TimeoutError(f"{len(self._last):,} are connected after {_CONNECT:g} s.")
             while len(self._sockets) < min(count, len(self._last) + _AT_A_TIME):
                 self._open(len(self._sockets))
-            self._read(timeout=10.0)
+            self._read(timeout=1.0)
         return time.perf_counter() - begun
 
     def _open(self, number: int) -> None:
