@@ -12,6 +12,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from tests.clients.awkward import TEXTS
 from tests.clients.conftest import FRAMES, parsed
+from tests.conftest import ServerProcess
 
 pytestmark = pytest.mark.slow
 
@@ -76,3 +77,38 @@ def test_a_page_that_fetches_puts_the_text_together(
     for text in TEXTS.values():
         body = {"text": text, "target_lang": "ja", "cache": False}
         assert page.evaluate(FETCH, [stream, body]) == [text, "data: [DONE]"]
+
+
+# Notes the draining, the id and the type of all that comes from /events.
+DASHBOARD = """() => {
+  window.seen = []
+  const take = event => {
+    const {draining} = JSON.parse(event.data)
+    window.seen.push([event.type, Number(event.lastEventId), draining])
+  }
+  const source = new EventSource('/events')
+  source.addEventListener('message', take)
+  source.addEventListener('history', take)
+}"""
+
+
+def test_a_dashboard_outlives_a_restart_of_the_server(page: Page) -> None:
+    server = ServerProcess("--engine", "echo", "--events.interval", "0.2")
+    try:
+        page.goto(f"{server.url}/health")
+        page.evaluate(DASHBOARD)
+        page.wait_for_function("window.seen.length > 2")
+        assert server.stop() == 0
+        page.wait_for_function("window.seen.at(-1)[2] === true")
+        before = len(page.evaluate("window.seen"))
+        port = ("--server.port", str(server.port))
+        server.close()
+        server = ServerProcess("--engine", "echo", "--events.interval", "0.2", *port)
+        page.wait_for_function(f"window.seen.length > {before} + 2")
+        seen = page.evaluate("window.seen")
+    finally:
+        server.close()
+    assert [kind for kind, *_ in seen[:2]] == ["history", "message"]
+    assert [kind for kind, *_ in seen[before : before + 2]] == ["history", "message"]
+    ids = [number for kind, number, _ in seen if kind == "message"]
+    assert ids == sorted(set(ids))
