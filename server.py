@@ -16,6 +16,7 @@ from collections.abc import Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import engine
+from engine import log
 from engine.config import ConfigError, models_folder, read_command_line
 from engine.errors import BabelbrookError, ModelError, UnknownLanguage
 from engine.interface import Engine
@@ -44,7 +45,7 @@ def main(argv: Sequence[str]) -> int:
     except ConfigError as error:
         return _complain(str(error), EXIT_USAGE)
     settings = command.settings
-    _set_up_logging(settings)
+    log.set_up(settings.log.level)
     try:
         if command.check:
             return asyncio.run(_check(settings))
@@ -72,16 +73,6 @@ def _complain(sentences: str, status: int) -> int:
     for sentence in sentences.splitlines():
         print(f"server.py: error: {sentence}", file=sys.stderr)
     return status
-
-
-def _set_up_logging(settings: Settings) -> None:
-    logging.basicConfig(
-        level=settings.log.level.upper(),
-        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
-        stream=sys.stderr,
-    )
-    logging.captureWarnings(True)
-    logging.getLogger("httpx").setLevel(logging.WARNING)  # its lines hold signed addresses
 
 
 def _entry(settings: Settings) -> catalogue.ModelEntry:
@@ -239,7 +230,6 @@ class _Stop:
 
 def _leave(status: int) -> NoReturn:
     logging.shutdown()
-    sys.stdout.flush()
     os._exit(status)
 
 

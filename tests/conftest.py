@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -52,18 +52,27 @@ def _not_skipped_in_ci(report: Any) -> Any:
 
 
 class ServerProcess:
-    """`python server.py` on a free port of the loopback interface."""
+    """`python server.py`, or another `command`, on a free port of the loopback interface.
 
-    def __init__(self, *flags: str, environ: dict[str, str] | None = None) -> None:
+    `stderr` takes the place of the file that `log` reads.
+    """
+
+    def __init__(
+        self,
+        *flags: str,
+        environ: dict[str, str] | None = None,
+        command: Sequence[str] = (sys.executable, "server.py"),
+        stderr: Any = None,
+    ) -> None:
         self._log = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
         self._out = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
         self.process = subprocess.Popen(
-            [sys.executable, "server.py", "--port", "0", *flags],
+            [*command, "--port", "0", *flags],
             cwd=ROOT,
             env=os.environ | (environ or {}),
             stdin=subprocess.DEVNULL,
             stdout=self._out,
-            stderr=self._log,
+            stderr=self._log if stderr is None else stderr,
         )
         try:
             self.start_line = self._await_start_line()

@@ -7,10 +7,12 @@ the same request with the same bytes.
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import re
 import socket
+import stat
 import struct
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +26,7 @@ import pytest
 from tests.conftest import ServerProcess
 
 SETTLE_SECONDS = 30.0
+_PIDFD_GETFD = 438  # the system call's number, the same on every processor
 SENTENCE = {"text": "Where is the station?", "target_lang": "de", "cache": False}
 LONG = {**SENTENCE, "ignore_eos": True, "max_tokens": 400}  # a stream of about a second
 
@@ -44,8 +47,12 @@ class Peer:
         if receive_buffer is not None:
             self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.socket.settimeout(timeout)
-        self.socket.connect((host, port))
         self.received = b""  # all that has been read
+        try:
+            self.socket.connect((host, port))
+        except OSError:
+            self.socket.close()
+            raise
 
     def send(self, data: bytes) -> None:
         """Send bytes as they are."""
@@ -183,6 +190,32 @@ def wait_until(condition: Callable[[], bool], seconds: float = SETTLE_SECONDS) -
     while not condition():
         assert time.monotonic() < deadline, f"it did not come to pass within {seconds} s"
         time.sleep(0.02)
+
+
+def accepted_socket(server: ServerProcess, peer: Peer) -> socket.socket:
+    """The server's own end of a connection, to read its options (Linux, pidfd_getfd(2))."""
+    process = os.pidfd_open(server.process.pid)
+    try:
+        for name in os.listdir(f"/proc/{server.process.pid}/fd"):
+            copy = ctypes.CDLL(None).syscall(_PIDFD_GETFD, process, int(name), 0)
+            if copy < 0 or not stat.S_ISSOCK(os.fstat(copy).st_mode):
+                if copy >= 0:
+                    os.close(copy)
+                continue
+            end = socket.socket(fileno=copy)
+            if _peer_name(end) == peer.socket.getsockname():
+                return end
+            end.close()
+    finally:
+        os.close(process)
+    raise AssertionError("the server has no such connection")
+
+
+def _peer_name(end: socket.socket) -> Any:
+    try:
+        return end.getpeername()
+    except OSError:
+        return None
 
 
 @dataclass(frozen=True)
