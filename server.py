@@ -21,18 +21,17 @@ from engine.config import ConfigError, models_folder, read_command_line
 from engine.errors import BabelbrookError, ModelError, UnknownLanguage
 from engine.interface import Engine
 from engine.models import catalogue
-from engine.settings import Settings
+from engine.settings import Drain, Settings
 
 if TYPE_CHECKING:
     from handlers.activity import Activity
+    from handlers.connections import Server
+    from handlers.feed import Feed
 
 logger = logging.getLogger("babelbrook")
 T = TypeVar("T")
 
 _STOP_GRACE = 5.0  # seconds for the decode thread to come back and streams to get their last event
-# A body above the limit is read and thrown away so far, to answer it with a sentence; a longer one
-# gets Tornado's bare 400.
-_READ_ANYWAY = 4
 EXIT_USAGE, EXIT_STUCK = 2, 70
 
 
@@ -127,7 +126,9 @@ async def _make_engine(settings: Settings) -> Engine:
 async def _serve(settings: Settings) -> int:
     from handlers import make_application
     from handlers.activity import Activity
+    from handlers.connections import Server, most_connections
     from handlers.http1 import printable
+    from handlers.listener import raise_descriptor_limit
 
     logging.getLogger("tornado.general").addFilter(printable)
     stop = _Stop(settings.drain.deadline)
@@ -135,30 +136,60 @@ async def _serve(settings: Settings) -> int:
     if translator is None:
         return 0
     _check_default_languages(settings, translator.entry)
-    sockets = _bind(settings.server.host, settings.server.port)
+    connections = most_connections(settings.limits, raise_descriptor_limit())
+    sockets = _bind(settings)
     if sockets is None:
         return 1
     activity = Activity()
     application = make_application(translator, settings, activity)
     application.feed.start()
-    http = _listen(application, sockets, settings)
+    http = Server(application, settings, connections)
+    http.listen_on(sockets)
     try:
         await stop.unless_wanted(translator.start())
         if stop.wanted.done():
             _leave(0)  # stopped while a model loads, which nothing can interrupt
         _announce(translator, sockets[0])
         await stop.wanted
-        activity.draining = True
-        application.feed.end()
-        await stop.drain(activity, translator)
-        http.stop()
-        await http.close_all_connections()
+        await _drain(http, activity, application.feed, translator, settings.drain)
     finally:
         translator.stop()  # or the decode thread would keep the process alive for ever
     if not translator.stopped:
         logger.error("The decode thread did not come back; the process ends without it.")
         _leave(EXIT_STUCK)
     return 0
+
+
+async def _drain(
+    http: Server, activity: Activity, feed: Feed, translator: Engine, drain: Drain
+) -> None:
+    """Refuse new requests, let running ones finish, end the rest with an error."""
+    activity.draining = True
+    feed.end()
+    http.close_after_answers()
+    _, finished = await asyncio.gather(
+        _stop_accepting(http, drain.delay), activity.idle(drain.deadline)
+    )
+    if not finished:
+        logger.warning("%d requests did not finish in time.", activity.running)
+    translator.stop()
+    if not await _came_back(translator):
+        activity.give_up()
+    await activity.idle(_STOP_GRACE)  # for the last event of each stream
+    await http.close_all_connections()
+
+
+async def _stop_accepting(http: Server, delay: float) -> None:
+    await asyncio.sleep(delay)
+    http.stop()
+
+
+async def _came_back(translator: Engine) -> bool:
+    """Whether the decode thread ends in time."""
+    end = asyncio.get_running_loop().time() + _STOP_GRACE
+    while not translator.stopped and asyncio.get_running_loop().time() < end:
+        await asyncio.sleep(0.01)
+    return translator.stopped
 
 
 def _check_default_languages(settings: Settings, entry: catalogue.ModelEntry) -> None:
@@ -216,46 +247,25 @@ class _Stop:
         await asyncio.wait({task}, timeout=_STOP_GRACE)
         return None
 
-    async def drain(self, activity: Activity, translator: Engine) -> None:
-        """Let running streams finish, then end the rest with an error event."""
-        if not await activity.drain(self._deadline):
-            logger.warning("%d requests did not finish in time.", activity.running)
-        translator.stop()
-        await activity.drain(_STOP_GRACE)
-        waited = 0.0
-        while not translator.stopped and waited < _STOP_GRACE:
-            await asyncio.sleep(0.01)
-            waited += 0.01
-
 
 def _leave(status: int) -> NoReturn:
     logging.shutdown()
     os._exit(status)
 
 
-def _bind(host: str, port: int) -> list[socket.socket] | None:
-    from tornado.netutil import bind_sockets
+def _bind(settings: Settings) -> list[socket.socket] | None:
+    from handlers import listener
 
+    host, port = settings.server.host, settings.server.port
+    streams = settings.streams
+    # The kernel counts a closed window as no answer: slow readers have their own time.
+    timeout = max(streams.dead_peer_timeout, streams.stall_timeout)
     try:
-        return bind_sockets(port, host)
+        return listener.bind(host, port, dead_peer_timeout=timeout)
     except (OSError, UnicodeError) as error:
         reason = getattr(error, "strerror", None) or "no such name"
         _complain(f"Cannot listen on {host}, port {port}: {reason}.", 1)
         return None
-
-
-def _listen(application: Any, sockets: list[socket.socket], settings: Settings) -> Any:
-    from tornado.httpserver import HTTPServer
-    from tornado.iostream import IOStream
-
-    class Server(HTTPServer):
-        def handle_stream(self, stream: IOStream, address: tuple[Any, ...]) -> Any:
-            stream.set_nodelay(True)  # or Nagle's algorithm holds small frames back
-            return super().handle_stream(stream, address)
-
-    http = Server(application, max_body_size=_READ_ANYWAY * settings.limits.body_bytes)
-    http.add_sockets(sockets)
-    return http
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ def _on_or_off(value: object) -> object:
 SequenceCount = Annotated[int, Field(ge=1, le=256)]
 ThreadCount = Annotated[int, Field(ge=1, le=512)]
 ContextLength = Annotated[int, Field(ge=64)]
+ConnectionCount = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(allow_inf_nan=False)]
 # An empty host would listen on every address, and no other text may be empty either.
 Text = Annotated[str, Field(min_length=1)]
@@ -59,7 +60,7 @@ class Server(Section):
 
 
 class Limits(Section):
-    """What one request may hold."""
+    """What one request may hold, and how long its client may take."""
 
     text_bytes: int = Field(
         default=2 * 1024 * 1024,
@@ -79,6 +80,39 @@ class Limits(Section):
         ge=1,
         validate_default=True,
         description="largest body of a request, in bytes; must be above limits.text_bytes",
+    )
+
+    header_bytes: int = Field(
+        default=32 * 1024,
+        ge=1024,
+        description="largest request line and headers together, in bytes; above it: 431",
+    )
+    header_timeout: Seconds = Field(
+        default=20.0,
+        gt=0,
+        description="seconds for the headers; a new connection that says nothing is closed then",
+    )
+    body_timeout: Seconds = Field(
+        default=120.0, gt=0, description="seconds for the whole body; above it the answer is 408"
+    )
+    idle_timeout: Seconds = Field(
+        default=75.0,
+        gt=0,
+        description="seconds that a connection is kept open for its next request",
+    )
+    connections: Literal["auto"] | ConnectionCount = Field(
+        default="auto",
+        description="connections that may be open; auto follows the limit of open files",
+    )
+    connections_per_address: int = Field(
+        default=0,
+        ge=0,
+        description="connections from one address, loopback left out; 0 sets no limit",
+    )
+    requests_per_connection: int = Field(
+        default=10_000,
+        ge=0,
+        description="requests after which a connection is closed; 0 sets no limit",
     )
 
     @field_validator("body_bytes")
@@ -178,6 +212,18 @@ class Streams(Section):
         gt=0,
         description="a reader that takes nothing for so many seconds is dropped",
     )
+    send_buffer: int = Field(
+        default=64 * 1024,
+        ge=4096,
+        le=2**30,
+        description="bytes that the kernel holds for a reader (SO_SNDBUF); Linux doubles it",
+    )
+    dead_peer_timeout: Seconds = Field(
+        default=90.0,
+        ge=1,
+        le=86_400,
+        description="a connection whose peer has vanished is closed after so many seconds",
+    )
 
 
 class Events(Section):
@@ -201,6 +247,23 @@ class Drain(Section):
         ge=0,
         description="seconds that running streams may go on after SIGTERM or SIGINT",
     )
+    delay: Seconds = Field(
+        default=0.0,
+        ge=0,
+        validate_default=True,
+        description="of these, seconds in which new connections are accepted and answered 503",
+    )
+
+    @field_validator("delay")
+    @classmethod
+    def _within_deadline(cls, delay: float, info: ValidationInfo) -> float:
+        """Refuse a delay that would outlast the whole drain."""
+        deadline = info.data.get("deadline")
+        if deadline is not None and delay > deadline:
+            raise ValueError(
+                f"drain.delay ({delay:g}) must not be above drain.deadline ({deadline:g})"
+            )
+        return delay
 
 
 class Log(Section):

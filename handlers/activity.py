@@ -3,42 +3,60 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from engine.errors import ShuttingDown
 
 
 class Activity:
-    """Counts running requests; `drain` refuses new ones and waits for the rest."""
+    """Counts running requests; while `draining`, new ones are refused."""
 
     def __init__(self) -> None:
         self.draining = False
-        self.running = 0
+        self.given_up = False
+        self._cancels: list[Callable[[], None]] = []  # one of each running request
         self._idle = asyncio.Event()
         self._idle.set()
 
+    @property
+    def running(self) -> int:
+        """How many requests are being answered."""
+        return len(self._cancels)
+
     @contextmanager
-    def request(self) -> Iterator[None]:
-        """Surrounds the work on one request. Raises ShuttingDown while draining."""
+    def request(self, cancel: Callable[[], None]) -> Iterator[None]:
+        """Surrounds the work on one request. Raises ShuttingDown while draining.
+
+        `cancel` makes the work come to its end at once, whatever the engine does; then `go_on`
+        tells it from work that was done.
+        """
         if self.draining:
             raise ShuttingDown("The server is shutting down. Please try another one, or later.")
-        self.running += 1
+        self._cancels.append(cancel)
         self._idle.clear()
         try:
             yield
         finally:
-            self.running -= 1
-            if not self.running:
+            self._cancels.remove(cancel)
+            if not self._cancels:
                 self._idle.set()
 
-    async def drain(self, deadline: float) -> bool:
-        """Refuse new requests and wait up to `deadline` seconds; True when none is left."""
-        self.draining = True
-        if not self.running:
-            return True
+    def go_on(self) -> None:
+        """Raises ShuttingDown where the work was cancelled by `give_up`."""
+        if self.given_up:
+            raise ShuttingDown("The server is shutting down.")
+
+    def give_up(self) -> None:
+        """Cancel all that runs: the engine does not answer any more."""
+        self.given_up = True
+        for cancel in list(self._cancels):
+            cancel()
+
+    async def idle(self, seconds: float) -> bool:
+        """Wait so long for the last request to end; whether it has."""
         try:
-            await asyncio.wait_for(self._idle.wait(), deadline)
+            await asyncio.wait_for(self._idle.wait(), seconds)
         except TimeoutError:
-            return False
+            return not self._cancels
         return True

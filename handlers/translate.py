@@ -49,13 +49,13 @@ class _TranslateBase(BodyHandler):
         self._translations: set[Translation] = set()  # those under way
         self._prompt_tokens = self._output_tokens = 0  # of those that have ended
 
-    def prepare(self) -> None:
-        super().prepare()
-        self._begun = time.monotonic()
-
     def on_connection_close(self) -> None:
         """The client has left: free its sequences at the next decode step."""
         super().on_connection_close()
+        self.cancel()
+
+    def cancel(self) -> None:
+        """End the translations; the handler goes on behind them."""
         for translation in list(self._translations):
             translation.cancel()
 
@@ -112,7 +112,7 @@ class _TranslateBase(BodyHandler):
             return
         self._translations.remove(translation)
         if translation.first_text is not None and "ttft_ms" not in self.log_fields:
-            self.log_fields["ttft_ms"] = round((translation.first_text - self._begun) * 1000, 1)
+            self.log_fields["ttft_ms"] = round((translation.first_text - self.begun) * 1000, 1)
         self._prompt_tokens += translation.prompt_tokens
         self._output_tokens += translation.output_tokens
 
@@ -156,13 +156,14 @@ class TranslateHandler(_TranslateBase):
     """The whole translation as JSON; a list of texts gives a list in the same order."""
 
     async def post(self) -> None:
-        with self.activity.request():
+        with self.activity.request(self.cancel):
             request, ignored = self.read_request()
             texts = [request.text] if isinstance(request.text, str) else request.text
             with watched(self):
                 results = await self._translate_all(request, texts)
             if self.aborted:
                 return
+            self.activity.go_on()
             answer: dict[str, Any] = {
                 "translation": results[0] if isinstance(request.text, str) else results,
                 "usage": self.usage(),
@@ -205,7 +206,7 @@ class TranslateStreamHandler(_TranslateBase):
     """The translation token by token, in the reference wire format."""
 
     async def post(self) -> None:
-        with self.activity.request():
+        with self.activity.request(self.cancel):
             request, _ = self.read_request()
             if not isinstance(request.text, str):
                 raise BadRequest("'text' must be one string here; POST /translate takes a list.")
@@ -236,6 +237,7 @@ class TranslateStreamHandler(_TranslateBase):
                 translation.poke,
                 lambda texts: self._observe(translation),
             )
+            self.activity.go_on()
         except BabelbrookError as failure:
             await self._fail(stream, failure)
             return
@@ -259,7 +261,7 @@ class TranslateStreamHandler(_TranslateBase):
         now = time.monotonic()
         if self._first_text is None:
             self._first_text = now
-            self.metrics.ttft.observe(now - self._begun)
+            self.metrics.ttft.observe(now - self.begun)
             if (waited := translation.queue_seconds) is not None:
                 self.metrics.queue.observe(waited)
         else:

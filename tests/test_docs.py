@@ -22,6 +22,12 @@ def test_every_setting_that_a_page_names_exists(page: Path) -> None:
     assert named - files <= set(SETTINGS)
 
 
+def test_the_page_on_behaviour_names_every_limit() -> None:
+    text = (ROOT / "docs" / "server-behavior.md").read_text("utf-8")
+    limits = [name for name in SETTINGS if name.startswith(("limits.", "streams.", "drain."))]
+    assert [name for name in limits if f"`{name}`" not in text] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_file_that_a_page_links_to_exists(page: Path) -> None:
     links = re.findall(r"\]\(([^)#:]+)\)", page.read_text("utf-8"))

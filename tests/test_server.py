@@ -16,6 +16,7 @@ import httpx
 import pytest
 
 from tests.conftest import MODEL, ROOT, ServerProcess
+from tests.faults.conftest import Peer, ask, wait_until
 
 LONG = {"text": "He is old. She sings. " * 8, "ignore_eos": True, "max_tokens": 100}
 
@@ -82,19 +83,42 @@ def test_a_signal_lets_running_streams_finish(
     start: type[ServerProcess], number: signal.Signals
 ) -> None:
     server = start("--drain.deadline", "60")  # a busy machine may need long for the stream
-    with httpx.Client(base_url=server.url) as client:
-        client.get("/health")
+    with Peer(server.port) as ready, Peer(server.port) as late, Peer(server.port) as idle:
+        for peer in (ready, late, idle):
+            peer.request("/health")
+            assert peer.answer().status == 200
         stream = LongStream(server.url)
         server.process.send_signal(number)
-        while client.get("/ready").status_code == 200:
-            time.sleep(0.01)
-        refused = client.post("/translate", json={"text": "Hello."})
-        assert refused.status_code == 503
-        assert refused.json()["code"] == "shutting_down"
-        assert "retry-after" in refused.headers
-    stream.join()
-    assert stream.frames[-1] == "data: [DONE]"
-    assert server.process.wait(60) == 0
+        wait_until(lambda: "may finish" in server.log())
+        ready.request("/ready")
+        late.request("/translate", {"text": "Hello."})
+        for peer in (ready, late):
+            refused = peer.answer()
+            assert refused.status == 503
+            assert refused.json["code"] == "shutting_down"
+            assert refused.header("retry-after")
+            assert refused.header("connection") == "close"
+            assert peer.read_to_end() == b""
+        with pytest.raises(ConnectionRefusedError):
+            Peer(server.port)
+        stream.join()
+        assert stream.frames[-1] == "data: [DONE]"
+        assert server.process.wait(60) == 0  # whoever says nothing holds nobody up
+
+
+def test_connections_are_accepted_during_the_delay_and_refused_in_words(
+    start: type[ServerProcess],
+) -> None:
+    server = start("--drain.delay", "1")
+    begun = time.monotonic()
+    server.process.send_signal(signal.SIGTERM)
+    wait_until(lambda: "may finish" in server.log())
+    for path, body in (("/ready", None), ("/translate/stream", {"text": "Hello."})):
+        answer = ask(server.port, path, body)
+        assert (answer.status, answer.json["code"]) == (503, "shutting_down")
+    assert ask(server.port, "/health").status == 200
+    assert server.process.wait(30) == 0
+    assert time.monotonic() - begun >= 1
 
 
 def test_what_outlasts_the_deadline_ends_with_an_error_event(start: type[ServerProcess]) -> None:

@@ -543,6 +543,7 @@ def valid_settings(draw: st.DrawFn) -> Settings:
     for setting in SETTINGS.values():
         tree[setting.section][setting.field] = draw(values(setting.schema))
     assume(tree["limits"]["body_bytes"] > tree["limits"]["text_bytes"])
+    tree["drain"]["delay"] = min(tree["drain"].values())
     return Settings.model_validate(tree)
 
 

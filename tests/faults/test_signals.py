@@ -5,6 +5,8 @@ from __future__ import annotations
 import signal
 from collections.abc import Callable
 
+import pytest
+
 from tests.conftest import ServerProcess
 from tests.faults.conftest import LONG, Peer, wait_until
 
@@ -21,6 +23,7 @@ def streams(server: ServerProcess, count: int) -> list[Peer]:
     return peers
 
 
+@pytest.mark.slow
 def test_sixteen_streams_end_with_their_last_frame_after_sigterm(start: Start) -> None:
     server = start("--engine.sequences", "16", "--drain.deadline", "120")
     peers = streams(server, 16)

@@ -9,13 +9,13 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 
 from engine.interface import Engine
 from engine.settings import Settings
 from handlers import make_application
 from handlers.activity import Activity
+from handlers.connections import Server
 from handlers.feed import Feed
 
 
@@ -56,9 +56,9 @@ async def serving(engine: Engine, **sections: dict[str, Any]) -> AsyncIterator[S
     settings = Settings.model_validate(sections)
     activity = Activity()
     application = make_application(engine, settings, activity)
-    http = HTTPServer(application)
+    http = Server(application, settings, 1000)
     socket, port = bind_unused_port()
-    http.add_socket(socket)
+    http.listen_on([socket])
     served = Served(port, activity, application.feed)
     try:
         yield served
