@@ -173,6 +173,22 @@ def test_a_snapshot_is_encoded_once_for_all_and_not_at_all_for_nobody(
     run(test, events={"interval": 30})
 
 
+def test_others_have_their_turn_while_many_are_shown_a_snapshot() -> None:
+    async def test(served: Served) -> None:
+        readers = [(await opened(served))[0] for _ in range(250)]
+        shown = Counter[int]()
+        feed = served.feed
+        feed.advance()
+        while feed._showing:
+            shown[sum(each.shown == feed._number for each in feed._dashboards)] += 1
+            await asyncio.sleep(0)
+        assert sorted(shown) == [100, 200, 250]
+        for reader in readers:
+            await next_snapshot(reader)
+
+    run(test, events={"interval": 30})
+
+
 def test_there_is_at_most_one_snapshot_an_interval() -> None:
     async def test(served: Served) -> None:
         begun = time.monotonic()
