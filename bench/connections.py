@@ -2,8 +2,9 @@
 
     make bench-connections            # or: python -m bench.connections --dashboards 2000
 
-Each round starts both servers in turn, each with a client process of its own that opens all
-dashboards and reads them at 1 Hz. The figures go to bench/results/ as they come, the table at the
+Each round starts the servers in turn, each with a client process of its own that opens all
+dashboards and reads them at 1 Hz; the peer has a second turn without Python's garbage collector.
+The figures go to bench/results/ as they come, the table at the
 end. Needs Linux: memory and CPU time are read in /proc.
 """
 
@@ -28,7 +29,7 @@ from bench.figures import median, ratio
 from bench.records import Record, Records
 from bench.stalls import Watch
 
-OURS, PEER = "babelbrook", "sse-starlette"
+OURS, PEER, PEER_WITHOUT = "babelbrook", "sse-starlette", "sse-starlette, no collector"
 _MINUTES = 4.0  # no round is begun later
 _SPARE = 200  # file descriptors beside the connections
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -41,11 +42,11 @@ def babelbrook(dashboards: int) -> servers.Server:
     return servers.Server(OURS, command, "/ready")
 
 
-def sse_starlette(dashboards: int) -> servers.Server:
+def sse_starlette(name: str, environ: dict[str, str]) -> servers.Server:
     """The peer, with the event loop and the HTTP parser that uvicorn recommends."""
     command = [sys.executable, "-m", "uvicorn", "bench.starlette_feed:app", "--port", "{port}"]
     command += ["--loop", "uvloop", "--http", "httptools", "--no-access-log"]
-    return servers.Server(PEER, [*command, "--log-level", "warning"], "/ready")
+    return servers.Server(name, [*command, "--log-level", "warning"], "/ready", environ)
 
 
 def memory(server: servers.Server) -> int:
@@ -119,13 +120,16 @@ def markdown(records: Records) -> str:
         f" {run.get('machine', '?')}; Babelbrook {run.get('commit', '?')}, {run.get('peers', '?')}."
         " Medians over the rounds; ratios are taken round by round, with their range in brackets.",
         "",
-        f"| | {OURS} | {PEER} | ratio |",
-        "| --- | --: | --: | --: |",
+        f"| | {OURS} | {PEER} | ratio | {PEER_WITHOUT} | ratio |",
+        "| --- | --: | --: | --: | --: | --: |",
     ]
     for name, (title, shown) in FIGURES.items():
-        ours, theirs = (_rounds(records, who, name) for who in (OURS, PEER))
-        row = [title, *(shown(median(list(each.values()))) for each in (ours, theirs))]
-        lines.append("| " + " | ".join([*row, str(ratio(ours, theirs) or "-")]) + " |")
+        ours = _rounds(records, OURS, name)
+        row = [title, shown(median(list(ours.values())))]
+        for peer in (PEER, PEER_WITHOUT):
+            theirs = _rounds(records, peer, name)
+            row += [shown(median(list(theirs.values()))), str(ratio(ours, theirs) or "-")]
+        lines.append("| " + " | ".join(row) + " |")
     return "\n".join(lines) + "\n"
 
 
@@ -136,7 +140,7 @@ def _rounds(records: Records, who: str, name: str) -> dict[int, float]:
 
 def _line(cell: Record) -> str:
     figures = ", ".join(f"{name} {shown(cell[name])}" for name, (_, shown) in FIGURES.items())
-    return f"round {cell['round']}  {cell['contestant']:14} {figures}"
+    return f"round {cell['round']}  {cell['contestant']:27} {figures}"
 
 
 def run(records: Records, dashboards: int, rounds: int, seconds: float) -> None:
@@ -146,9 +150,13 @@ def run(records: Records, dashboards: int, rounds: int, seconds: float) -> None:
         if time.monotonic() - begun > _MINUTES * 60:
             print(f"{rounds - number + 1} rounds left out: the time is up", flush=True)
             return
-        turns = [(OURS, babelbrook), (PEER, sse_starlette)]
+        turns: list[tuple[str, Callable[[], servers.Server]]] = [
+            (OURS, lambda: babelbrook(dashboards)),
+            (PEER, lambda: sse_starlette(PEER, {})),
+            (PEER_WITHOUT, lambda: sse_starlette(PEER_WITHOUT, {"NO_COLLECTOR": "1"})),
+        ]
         for who, start in turns if number % 2 else reversed(turns):
-            with Watch() as watch, start(dashboards) as server:
+            with Watch() as watch, start() as server:
                 figures = measure(server, dashboards, seconds)
             still = round(watch.worst, 2)  # seconds that the machine stood still
             cell = records.add("cell", contestant=who, round=number, still=still, **figures)
