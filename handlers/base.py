@@ -65,6 +65,7 @@ class BaseHandler(RequestHandler):
     def on_connection_close(self) -> None:
         """The client went away before the answer's end."""
         self.aborted = True
+        super().on_connection_close()  # ends the wait for a body that will never be whole
 
     def compute_etag(self) -> str | None:
         """None: hashing every answer brings nothing here."""

@@ -65,6 +65,29 @@ def test_a_disconnect_mid_stream_frees_the_sequence_within_one_step(
     run(test)
 
 
+@pytest.mark.parametrize("path", ["/translate/stream", "/translate"])
+def test_nothing_waits_for_the_rest_of_a_request_whose_client_left(path: str) -> None:
+    async def test() -> None:
+        engine = EchoEngine()
+        await engine.start()
+        async with serving(engine) as served:
+            before = len(asyncio.all_tasks())
+            request = stream_request({"text": "Hello."}).replace(
+                b"/translate/stream", path.encode()
+            )
+            for _ in range(5):
+                _, writer = await served.connect()
+                writer.write(request[:-3])
+                while len(asyncio.all_tasks()) < before + 2:  # the connection's and the handler's
+                    await asyncio.sleep(0)
+                writer.close()
+                await writer.wait_closed()
+                while len(asyncio.all_tasks()) > before:
+                    await asyncio.sleep(0)
+
+    run(test)
+
+
 def test_a_disconnect_in_the_queue_is_noticed(caplog: pytest.LogCaptureFixture) -> None:
     async def test() -> None:
         async with running_engine(sequences=1) as engine, serving(engine) as served:
