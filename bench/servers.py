@@ -72,10 +72,14 @@ class Server:
         with _OPENER.open(f"http://127.0.0.1:{self.port}{path}", timeout=timeout) as answer:
             return str(answer.read().decode())
 
+    def log(self) -> str:
+        """All that the server wrote."""
+        self._log.seek(0)
+        return self._log.read().decode(errors="replace")
+
     def log_tail(self) -> str:
         """The last lines of what the server wrote."""
-        self._log.seek(0)
-        return "\n".join(self._log.read().decode(errors="replace").splitlines()[-20:])
+        return "\n".join(self.log().splitlines()[-20:])
 
     def peak_memory(self) -> int:
         """Most bytes that were resident since the start; the present ones where only these show."""
