@@ -218,7 +218,12 @@ def test_segments_of_one_byte_change_nothing(port: int) -> None:
 
 
 LINES = st.sampled_from(
-    [line for table in (UNCLEAR_LENGTHS, UNCLEAR_CODINGS) for line in table.values()]
+    [
+        line
+        for table in (UNCLEAR_LENGTHS, UNCLEAR_CODINGS)
+        for line in table.values()
+        if len(line) < 1000
+    ]
     + [headers for headers, _ in CLEAR.values()]
     + [b"Host: other\r\n", b"Expect: 100-continue\r\n", b"Connection: close\r\n", b"\n", b"\r"]
 )
