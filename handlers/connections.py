@@ -146,7 +146,8 @@ class Server(HTTPServer):
             )
             return
         self._by_address[counted] += 1
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._send_buffer)
+        with suppress(OSError):  # macOS: the peer has gone already
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._send_buffer)
         stream = _Stream(connection, self._limits, counted, self._forget)
         self._streams.add(stream)
         stream.set_nodelay(True)
