@@ -239,10 +239,14 @@ def gauge(server: ServerProcess, name: str) -> float:
 
 
 def state(server: ServerProcess) -> State:
-    """The present state; the connection that asks for the gauges is gone before the rest."""
+    """The present state, without the connections that ask for the gauges."""
     gauges = {name: gauge(server, name) for name in GAUGES}
     process = f"/proc/{server.process.pid}"
-    return State(len(os.listdir(f"{process}/task")), len(os.listdir(f"{process}/fd")), gauges)
+    descriptors = []
+    for _ in range(5):  # the server closes the last of those connections a moment after we did
+        descriptors.append(len(os.listdir(f"{process}/fd")))
+        time.sleep(0.02)
+    return State(len(os.listdir(f"{process}/task")), min(descriptors), gauges)
 
 
 def is_back(server: ServerProcess, before: State) -> bool:

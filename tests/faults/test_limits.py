@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import resource
 import socket
 import sys
 import time
@@ -229,11 +231,28 @@ def test_connections_above_their_number_get_a_503_and_room_again_later(start: St
         wait_until(lambda: ask(server.port, "/health").status == 200)
 
 
+def with_open_files(soft: int, hard: int) -> tuple[str, ...]:
+    """The command that starts a server under these limits."""
+    program = f"""
+import resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, ({soft}, {hard}))
+import server
+sys.exit(server.main(sys.argv[1:]))
+"""
+    return (sys.executable, "-c", program)
+
+
+def test_the_soft_limit_of_open_files_is_raised_to_the_hard_one(start: Start) -> None:
+    hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    server = start("--engine", "echo", command=with_open_files(256, hard))
+    assert f"raised from 256 to {hard}" in server.log()
+    limits = Path(f"/proc/{server.process.pid}/limits").read_text()
+    assert re.search(rf"Max open files +{hard} +{hard} ", limits)
+
+
 @pytest.mark.slow
 def test_without_file_descriptors_the_server_waits_and_warns_once(start: Start) -> None:
-    few = (sys.executable, "-c", "import resource as r; r.setrlimit(r.RLIMIT_NOFILE, (64, 64));")
-    run = "import sys, server; sys.exit(server.main(sys.argv[1:]))"
-    server = start("--limits.connections", "1000", command=(*few[:2], few[2] + run))
+    server = start("--limits.connections", "1000", command=with_open_files(64, 64))
     assert "leaves room for 32" in server.log()
     with baseline(server):
         with ExitStack() as stack:
