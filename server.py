@@ -21,6 +21,8 @@ from engine.config import ConfigError, models_folder, read_command_line
 from engine.errors import BabelbrookError, ModelError, UnknownLanguage
 from engine.interface import Engine
 from engine.models import catalogue
+from engine.models.loading import Loader
+from engine.models.pool import Pool
 from engine.settings import Drain, Settings
 
 if TYPE_CHECKING:
@@ -97,30 +99,17 @@ async def _check(settings: Settings) -> int:
     return 0 if result.ok else 1
 
 
-async def _check_what_is_new(entry: catalogue.ModelEntry, settings: Settings) -> None:
-    """Check a build or a model that has never decoded here. Raises ModelError where it crashed."""
-    from engine.llama import check
-
-    if not settings.engine.self_check or check.was_checked(entry.file):
-        return
-    logger.info("Checking this build of llama.cpp with %s, once.", entry.name)
-    result = await check.run(entry, settings.engine)
-    if not result.ok:
-        raise ModelError("\n".join(result.lines))
-    check.remember(entry.file)
-
-
-async def _make_engine(settings: Settings) -> Engine:
+async def _make_engine(settings: Settings) -> Pool:
+    """The pool with the selected model's engine. Raises ModelError."""
     if settings.engine.kind == "echo":
         from engine.echo import EchoEngine
 
-        return EchoEngine()
-    entry = _entry(settings)
-    await _check_what_is_new(entry, settings)
-    # Imported after the check: a library for another CPU may crash as soon as it is loaded.
-    from engine.llama.engine import LocalEngine
-
-    return LocalEngine(entry, settings.engine)
+        return Pool(EchoEngine())
+    models = settings.models
+    known = catalogue.Catalogue(models_folder(settings), models.entries)
+    loader = Loader(known, settings.engine)
+    first = await loader.make(_entry(settings))
+    return Pool(first, loader, models.max_loaded, settings.drain.deadline)
 
 
 async def _serve(settings: Settings) -> int:

@@ -31,6 +31,13 @@ class UnknownLanguage(BabelbrookError):
     code = "unknown_language"
 
 
+class UnknownModel(BabelbrookError):
+    """No model of that name, or none that answers here."""
+
+    status = 404
+    code = "unknown_model"
+
+
 class TextTooLong(BabelbrookError):
     """The text is above `limits.text_bytes`."""
 

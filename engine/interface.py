@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -35,10 +37,39 @@ class EngineStatus:
     wait_seconds: float = 0.0
 
 
+def together(readings: Iterable[EngineStatus]) -> EngineStatus:
+    """The sums over several engines, ready where one is; whoever waits, waits for the longest."""
+    total = EngineStatus(ready=False)
+    for each in readings:
+        sums = {
+            field.name: getattr(total, field.name) + getattr(each, field.name)
+            for field in dataclasses.fields(EngineStatus)
+        }
+        sums["ready"] = total.ready or each.ready
+        sums["wait_seconds"] = max(total.wait_seconds, each.wait_seconds)
+        total = EngineStatus(**sums)
+    return total
+
+
+def counters(reading: EngineStatus) -> EngineStatus:
+    """What is left of a reading when its engine is gone: all that counts from the start."""
+    return EngineStatus(
+        ready=False,
+        tokens=reading.tokens,
+        prompt_tokens=reading.prompt_tokens,
+        reused_tokens=reading.reused_tokens,
+        steps=reading.steps,
+        decode_seconds=reading.decode_seconds,
+        step_seconds=reading.step_seconds,
+    )
+
+
 class Engine(Protocol):
     """Turns jobs into generations."""
 
-    entry: ModelEntry
+    @property
+    def entry(self) -> ModelEntry:
+        """The model that answers."""
 
     async def start(self) -> None:
         """Make ready to answer. Raises ModelError when that is impossible."""

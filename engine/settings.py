@@ -186,6 +186,12 @@ class Models(Section):
         description="where model files lie; relative to the folder of server.py",
     )
     entries: list[dict[str, Any]] = Field(default=[], description="models of your own")
+    max_loaded: int = Field(
+        default=1,
+        ge=1,
+        le=16,
+        description="models loaded at once; above 1 a request may name any that is downloaded",
+    )
 
 
 class Translation(Section):

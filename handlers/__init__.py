@@ -7,6 +7,7 @@ from typing import Any
 from engine.config import models_folder
 from engine.interface import Engine
 from engine.models.catalogue import Catalogue
+from engine.models.pool import Pool
 from engine.settings import Settings
 from handlers.activity import Activity
 from handlers.base import UnknownPathHandler, log_access
@@ -15,7 +16,7 @@ from handlers.feed import Feed
 from handlers.http1 import Http1Application
 from handlers.languages import LanguagesHandler
 from handlers.metrics import Metrics
-from handlers.models import ModelsHandler
+from handlers.models import ModelsHandler, SelectHandler
 from handlers.ops import HealthHandler, MetricsHandler, ReadyHandler
 from handlers.readings import Readings
 from handlers.translate import TranslateHandler, TranslateStreamHandler
@@ -28,23 +29,29 @@ class Api(Http1Application):
 
 
 def make_application(engine: Engine, settings: Settings, activity: Activity) -> Api:
-    """All routes with what their handlers need."""
+    """All routes with what their handlers need. A bare engine is a pool of one."""
+    engine = pool = engine if isinstance(engine, Pool) else Pool(engine)
     metrics = Metrics(engine)
     catalogue = Catalogue(models_folder(settings), settings.models.entries)
-    feed = Feed(Readings(engine, activity, metrics), metrics.dashboards, settings)
+    feed = Feed(Readings(pool, activity, metrics), metrics.dashboards, settings)
     translate = {
-        "engine": engine,
+        "pool": pool,
         "settings": settings,
         "activity": activity,
         "metrics": metrics,
     }
     routes: list[Any] = [
         (r"/health", HealthHandler),
-        (r"/ready", ReadyHandler, {"engine": engine, "activity": activity}),
+        (r"/ready", ReadyHandler, {"pool": pool, "activity": activity}),
         (r"/metrics", MetricsHandler, {"metrics": metrics}),
         (r"/events", EventsHandler, {"feed": feed}),
         (r"/languages", LanguagesHandler, {"engine": engine}),
-        (r"/models", ModelsHandler, {"engine": engine, "catalogue": catalogue}),
+        (r"/models", ModelsHandler, {"pool": pool, "catalogue": catalogue}),
+        (
+            r"/models/select",
+            SelectHandler,
+            {"pool": pool, "settings": settings, "activity": activity},
+        ),
         (r"/translate", TranslateHandler, translate),
         (r"/translate/stream", TranslateStreamHandler, translate),
     ]

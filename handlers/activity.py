@@ -24,6 +24,11 @@ class Activity:
         """How many requests are being answered."""
         return len(self._cancels)
 
+    def check(self) -> None:
+        """Raises ShuttingDown while draining."""
+        if self.draining:
+            raise ShuttingDown("The server is shutting down. Please try another one, or later.")
+
     @contextmanager
     def request(self, cancel: Callable[[], None]) -> Iterator[None]:
         """Surrounds the work on one request. Raises ShuttingDown while draining.
@@ -31,8 +36,7 @@ class Activity:
         `cancel` makes the work come to its end at once, whatever the engine does; then `go_on`
         tells it from work that was done.
         """
-        if self.draining:
-            raise ShuttingDown("The server is shutting down. Please try another one, or later.")
+        self.check()
         self._cancels.append(cancel)
         self._idle.clear()
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from engine.errors import NotReady, ShuttingDown
-from engine.interface import Engine
+from engine.models.pool import Pool
 from handlers.activity import Activity
 from handlers.base import GetHandler
 from handlers.metrics import Metrics
@@ -19,15 +19,20 @@ class HealthHandler(GetHandler):
 class ReadyHandler(GetHandler):
     """`GET /ready`: 200 only when a model can answer and the server is not draining."""
 
-    def initialize(self, engine: Engine, activity: Activity) -> None:
-        self.engine, self.activity = engine, activity
+    def initialize(self, pool: Pool, activity: Activity) -> None:
+        self.pool, self.activity = pool, activity
 
     def get(self) -> None:
         if self.activity.draining:
             raise ShuttingDown("The server is shutting down.")
-        if not self.engine.status().ready:
-            raise NotReady("No model is ready to answer yet.")
-        self.write_json({"status": "ready", "model": self.engine.entry.name})
+        loading = self.pool.loading
+        if not self.pool.status().ready:
+            what = (
+                f"The model {loading} is being loaded" if loading else "No model is ready to answer"
+            )
+            raise NotReady(f"{what} yet.")
+        state = {"status": "ready", "model": self.pool.entry.name}
+        self.write_json(state | {"loading": loading} if loading else state)
 
 
 class MetricsHandler(GetHandler):

@@ -7,7 +7,7 @@ from collections import deque
 from typing import Any, NamedTuple
 
 import engine
-from engine.interface import Engine
+from engine.models.pool import Pool
 from handlers.activity import Activity
 from handlers.metrics import Metrics
 
@@ -48,10 +48,10 @@ class _Rate:
 class Readings:
     """Reads the engine and the metrics when told to (`take`), and puts the readings into words."""
 
-    def __init__(self, engine: Engine, activity: Activity, metrics: Metrics) -> None:
-        self._engine, self._activity, self._metrics = engine, activity, metrics
+    def __init__(self, pool: Pool, activity: Activity, metrics: Metrics) -> None:
+        self._pool, self._activity, self._metrics = pool, activity, metrics
         self._begun = self._point_at = time.monotonic()
-        self._status = engine.status()
+        self._status = pool.status()
         self._rate = _Rate(self._status.tokens, self._begun)
         self._step_rate = _Rate(self._status.tokens, self._begun)
         self._points: deque[_Point] = deque(maxlen=_POINTS)
@@ -59,7 +59,7 @@ class Readings:
     def take(self) -> None:
         """Take a reading; a point is added to the history where one is due."""
         now = time.monotonic()
-        self._status = status = self._engine.status()
+        self._status = status = self._pool.status()
         self._rate.read(status.tokens, now)
         for timing in (self._metrics.ttft, self._metrics.token_gap):
             timing.last_minute.forget(now)
@@ -94,7 +94,11 @@ class Readings:
             "time": round(time.time(), 3),
             "uptime": round(time.monotonic() - self._begun, 1),
             "version": engine.__version__,
-            "model": {"name": self._engine.entry.name, "ready": status.ready},
+            "model": {
+                "name": self._pool.entry.name,
+                "ready": status.ready,
+                "loading": self._pool.loading,
+            },
             "running": status.running,
             "queued": status.queued,
             "sequences": {"used": status.sequences_used, "total": status.sequences},

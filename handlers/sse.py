@@ -19,7 +19,7 @@ from engine.errors import BabelbrookError
 from handlers.base import BaseHandler, dump_json
 
 DONE = "data: [DONE]\n\n"
-_PING = ": ping\n\n"
+PING = ": ping\n\n"
 # No line breaks in event streams, but in Python's `str.splitlines`, by which many a client cuts
 # what it has decoded (`Response.iter_lines` of httpx). JSON has escapes for the others anyway.
 _LINE_BREAKS = {ord(one): f"\\u{ord(one):04x}" for one in "\x85\u2028\u2029"}
@@ -89,7 +89,7 @@ class EventStream:
                     on_text(texts)
                     await self.send(map(data, texts))
                 elif loop.time() - self._written >= self._heartbeat:
-                    await self.send([_PING])
+                    await self.send([PING])
                 elif self._handler.aborted:
                     raise ReaderGone
         finally:

@@ -17,6 +17,7 @@ from engine.errors import (
 )
 from engine.generation import Sampling
 from engine.interface import Engine
+from engine.models.pool import Pool
 from engine.settings import Settings
 from engine.translation import languages
 from engine.translation.translator import Translation, TranslationRequest
@@ -30,20 +31,15 @@ from handlers.schemas import TranslateRequest, parse_translate
 _SAMPLING_FIELDS = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty")
 
 
-class UnknownModel(BabelbrookError):
-    """The request names a model that is not the one that runs."""
-
-    status = 404
-    code = "unknown_model"
-
-
 class _TranslateBase(BodyHandler):
     """From a body to translations; what both endpoints share."""
 
+    engine: Engine  # of this request's model, whatever is selected meanwhile
+
     def initialize(
-        self, engine: Engine, settings: Settings, activity: Activity, metrics: Metrics
+        self, pool: Pool, settings: Settings, activity: Activity, metrics: Metrics
     ) -> None:
-        self.engine, self.config = engine, settings
+        self.pool, self.config = pool, settings
         self.activity, self.metrics = activity, metrics
         self.body_limit = settings.limits.body_bytes
         self._translations: set[Translation] = set()  # those under way
@@ -60,7 +56,7 @@ class _TranslateBase(BodyHandler):
             translation.cancel()
 
     def read_request(self) -> tuple[TranslateRequest, list[str]]:
-        """Parse and check the body. Raises what is wrong with it, NotReady and Overloaded."""
+        """Parse the body. Raises what is wrong with it."""
         request, ignored = parse_translate(self.json_object())
         texts = [request.text] if isinstance(request.text, str) else request.text
         limits = self.config.limits
@@ -72,18 +68,16 @@ class _TranslateBase(BodyHandler):
             raise TextTooLong(
                 f"The text is longer than {limits.text_bytes:,} bytes. Send it in parts."
             )
-        if request.model not in (None, self.engine.entry.name):
-            raise UnknownModel(
-                f"There is no model '{request.model[:100]}' here; it is"
-                f" '{self.engine.entry.name}' that runs."
-            )
-        self._languages(request)  # told before anything is begun
+        return request, ignored
+
+    def check(self, request: TranslateRequest) -> None:
+        """Before anything is begun. Raises UnknownLanguage, NotReady and Overloaded."""
+        self._languages(request)
         status = self.engine.status()
         if not status.ready:
             raise NotReady("No model is ready to answer yet.")
-        if status.queued >= limits.queue:
+        if status.queued >= self.config.limits.queue:
             raise Overloaded("Too many requests wait already.", status.wait_seconds)
-        return request, ignored
 
     def begin(self, request: TranslateRequest, text: str) -> Translation:
         """Start on one text. Raises UnknownLanguage and what the prompt form refuses."""
@@ -159,8 +153,10 @@ class TranslateHandler(_TranslateBase):
         with self.activity.request(self.cancel):
             request, ignored = self.read_request()
             texts = [request.text] if isinstance(request.text, str) else request.text
-            with watched(self):
-                results = await self._translate_all(request, texts)
+            async with self.pool.lease(request.model) as self.engine:
+                self.check(request)
+                with watched(self):
+                    results = await self._translate_all(request, texts)
             if self.aborted:
                 return
             self.activity.go_on()
@@ -208,22 +204,27 @@ class TranslateStreamHandler(_TranslateBase):
     async def post(self) -> None:
         with self.activity.request(self.cancel):
             request, _ = self.read_request()
-            if not isinstance(request.text, str):
-                raise BadRequest("'text' must be one string here; POST /translate takes a list.")
-            translation = self.begin(request, request.text)
-            streams = self.config.streams
-            stream = sse.EventStream(
-                self, heartbeat=streams.heartbeat, stall_timeout=streams.stall_timeout
-            )
-            stream.open()
-            try:
-                await self._send(stream, translation, request)
-            except sse.ReaderGone:
-                self.aborted = True
-            finally:
-                self.end(translation)
-                self.usage()
+            async with self.pool.lease(request.model) as self.engine:
+                self.check(request)
+                if not isinstance(request.text, str):
+                    raise BadRequest("'text' must be one string here; POST /translate takes lists.")
+                await self._stream(request, request.text)
             await self._end()
+
+    async def _stream(self, request: TranslateRequest, text: str) -> None:
+        translation = self.begin(request, text)
+        streams = self.config.streams
+        stream = sse.EventStream(
+            self, heartbeat=streams.heartbeat, stall_timeout=streams.stall_timeout
+        )
+        stream.open()
+        try:
+            await self._send(stream, translation, request)
+        except sse.ReaderGone:
+            self.aborted = True
+        finally:
+            self.end(translation)
+            self.usage()
 
     _first_text: float | None = None
     _last_text = 0.0

@@ -95,7 +95,7 @@ def test_an_event_source_gets_history_and_then_snapshots(echo: ServerProcess) ->
         *("kv_used_ratio", "tokens_per_second", "ttft", "token_gap", "totals"),
         *("connections", "draining"),
     }
-    assert snapshots[0].json()["model"] == {"name": "echo", "ready": True}
+    assert snapshots[0].json()["model"] == {"name": "echo", "ready": True, "loading": None}
 
 
 def test_a_snapshot_tells_what_the_server_has_done(echo: ServerProcess) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from engine.echo import EchoEngine
 from engine.interface import EngineStatus
+from engine.models.pool import Pool
 from handlers.activity import Activity
 from handlers.metrics import Metrics
 from handlers.readings import Readings
@@ -26,7 +27,7 @@ class Machine:
         engine = EchoEngine()
         monkeypatch.setattr(engine, "status", lambda: self.status)
         self.metrics = Metrics(engine)
-        self.readings = Readings(engine, Activity(), self.metrics)
+        self.readings = Readings(Pool(engine), Activity(), self.metrics)
 
     def go_on(self, seconds: float, tokens: int = 0, **status: int) -> None:
         self.now += seconds
