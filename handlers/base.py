@@ -79,9 +79,10 @@ class BaseHandler(RequestHandler):
     async def finish_within(self, seconds: float) -> None:
         """Send the answer to its end; a reader that takes nothing for so long is dropped."""
         sent = self.finish()
-        await asyncio.wait({sent}, timeout=seconds)
         if not sent.done():
-            self.drop()
+            await asyncio.wait({sent}, timeout=seconds)
+            if not sent.done():
+                self.drop()
 
     def drop(self) -> None:
         """Close the socket under the request; closing Tornado's connection object would not do."""
@@ -206,6 +207,8 @@ def _printable(path: str) -> str:
 
 def log_access(handler: BaseHandler) -> None:
     """One line for each request: who asked for what, how it ended, how long it took."""
+    if not access_log.isEnabledFor(logging.INFO):
+        return
     request = handler.request
     fields = {
         "request_id": handler.request_id,

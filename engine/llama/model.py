@@ -87,6 +87,15 @@ class Model:
         return int(llama_cpp.llama_model_size(self.handle))
 
     @cached_property
+    def takes_back(self) -> bool:
+        """Whether the last tokens of a sequence can be removed from the cache as if never fed.
+
+        So with attention alone; a recurrent state holds all that it has seen.
+        """
+        recurrent = llama_cpp.llama_model_is_recurrent(self.handle)
+        return not (recurrent or llama_cpp.llama_model_is_hybrid(self.handle))
+
+    @cached_property
     def metadata(self) -> dict[str, str]:
         """The GGUF's scalar metadata, every value as text (arrays are left out by llama.cpp)."""
         count = llama_cpp.llama_model_meta_count(self.handle)
@@ -159,7 +168,8 @@ class Model:
         for a user's text.
         """
         data = text.encode()
-        size = len(data) + 8
+        # A power of two: ctypes makes a type for each size, and a new one costs more than the call.
+        size = 1 << (len(data) + 8).bit_length()
         while True:
             buffer: Any = (llama_cpp.llama_token * size)()
             n = llama_cpp.llama_tokenize(self.vocab, data, len(data), buffer, size, False, special)
