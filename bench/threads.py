@@ -37,7 +37,7 @@ def measure(threads: int) -> float:
     from engine.llama.model import Model
 
     model = Model(MODEL)
-    size = ContextSize(SEQUENCES, 512, 512, threads=threads, prompt_threads=threads)
+    size = ContextSize(SEQUENCES, 512, 512, threads=threads)
     context, batch, tokens = Context(model, size), Batch(512), [5] * SEQUENCES
     begun = time.perf_counter()
     for position in range(STEPS + 1):

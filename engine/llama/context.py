@@ -27,7 +27,6 @@ class ContextSize:
     context: int
     batch: int
     threads: int
-    prompt_threads: int
     flash_attention: str = "auto"
     kv_type: str = "f16"
 

@@ -36,6 +36,20 @@ class Places:
         """The live sequences in ascending ids."""
         return (slot for slot in list(self._slots) if slot is not None)
 
+    def at(self, place: int) -> Sequence | None:
+        """Who lives under an id."""
+        return self._slots[place]
+
+    def kept(self, place: int) -> int:
+        """How many tokens the cache keeps under an id where nobody lives."""
+        return len(self._cached[place])
+
+    def take_back(self, place: int) -> None:
+        """Remove what was decoded behind the kept tokens of an id where nobody lives."""
+        if not self._context.truncate(place, len(self._cached[place])):
+            self._context.clear(place)
+            self._cached[place] = []
+
     @property
     def full(self) -> bool:
         """No place is free."""

@@ -1,8 +1,8 @@
 """The decode loop: one thread, one context, every live sequence in one batch.
 
-Each step: take commands, free cancelled sequences, admit waiting jobs to free sequence ids, build
-one batch (one token of each decoding sequence, prompt chunks in what room is left, so that a long
-prompt never stalls running streams), decode, sample, hand the new text over in one call.
+Each step: take commands, free cancelled sequences, admit waiting jobs to free sequence ids, decode
+either part of a prompt or one token of every running stream, sample, hand the new text over in one
+call.
 """
 
 from __future__ import annotations
@@ -11,8 +11,7 @@ import logging
 import queue
 import time
 from collections.abc import Callable
-
-import numpy as np
+from math import isfinite
 
 from engine.errors import BabelbrookError, DecodeFailed, ModelError, ShuttingDown
 from engine.generation import Decoding
@@ -21,8 +20,10 @@ from engine.llama.context import Context, DecodeError
 from engine.llama.model import Model
 from engine.llama.pace import Pace
 from engine.llama.places import Places
+from engine.llama.prompts import Chunk, PromptReader
 from engine.llama.sampling import Sampler, greedy
 from engine.llama.sequence import Sequence
+from engine.llama.threads import Crew
 from engine.llama.waiting import Waiting
 
 logger = logging.getLogger("babelbrook.engine")
@@ -31,14 +32,20 @@ logger = logging.getLogger("babelbrook.engine")
 News = tuple[Decoding, str, int, str | BabelbrookError | None]
 Deliver = Callable[[list[News]], None]
 
-_SHORT_PROMPT = 64  # tokens; such a prompt is read whole, whatever the pace
+_FILLER = 0  # a token whose logits nobody looks at
 _WEIGHT = 0.1  # of the newest measurement in the mean service time
 
 
 class Scheduler:
     """Runs `run` on its own thread; `submit` and `stop` may be called from any other."""
 
-    def __init__(self, model: Model, make_context: Callable[[], Context], deliver: Deliver) -> None:
+    def __init__(
+        self,
+        model: Model,
+        make_context: Callable[[], Context],
+        deliver: Deliver,
+        crew: Crew,
+    ) -> None:
         self._model = model
         self._make_context = make_context
         self._context = make_context()
@@ -50,7 +57,10 @@ class Scheduler:
         self._cancellations_seen = 0
         self._waiting = Waiting()
         self._places = Places(self._context)
-        self._pace = Pace()
+        self._pace = Pace(self._size.sequences)
+        self._crew = crew
+        self._prompts = PromptReader(self._pace, self._size.batch)
+        self._may_fill = model.takes_back  # tokens that were fed only to fill up
         self._full = False  # the cache had no room: admit nobody until a sequence ends
         self._stopping = False
         self._pieces = model.pieces
@@ -86,6 +96,11 @@ class Scheduler:
     def running(self) -> int:
         """Sequences with a place."""
         return self._places.live
+
+    @property
+    def threads(self) -> int:
+        """Threads that decode at present."""
+        return self._crew.count
 
     @property
     def queued(self) -> int:
@@ -165,76 +180,109 @@ class Scheduler:
 
     def _step(self) -> None:
         begun = time.perf_counter()
-        fed = self._build_batch()
-        prompt_tokens = len(self._batch) - len(fed)
-        size = self._size
-        self._context.use_threads(size.prompt_threads if prompt_tokens else size.threads)
-        built = time.perf_counter()
+        live = list(self._places)
+        chunk = self._prompts.next(live)
         try:
-            self._context.decode(self._batch)
+            seconds = self._read(chunk) if chunk else self._advance(live)
         except DecodeError as error:
             self._on_decode_error(error)
             return
-        decoded = time.perf_counter()
-        rows = []
-        for sequence, count, index in fed:
-            sequence.length += count
-            if index >= 0:
-                rows.append((sequence, index))
-        if rows:
-            self._accept(rows, self._choose(rows))
         self.steps += 1
-        self.decode_seconds += decoded - built
+        self.decode_seconds += seconds
         self.step_seconds += time.perf_counter() - begun
-        self._pace.note(decoded - built, len(fed), prompt_tokens)
 
-    def _build_batch(self) -> list[tuple[Sequence, int, int]]:
-        """Fill the batch in ascending ids.
+    def _decode(self, threads: int) -> float:
+        """Decode the batch; returns the seconds that it took. Raises DecodeError."""
+        self._context.use_threads(threads)
+        begun = time.perf_counter()
+        self._context.decode(self._batch)
+        return time.perf_counter() - begun
 
-        Returns for each sequence how many tokens were added and the batch index of the one whose
-        logits come back, -1 where none do (a prompt's inner chunk).
-        """
+    def _read(self, chunk: Chunk) -> float:
+        """Decode part of a prompt; where it is the end, choose the first token of the answer."""
+        sequence, start = chunk.sequence, chunk.sequence.length
+        count = self._padded(sequence, chunk.tokens)
         batch = self._batch
         batch.clear()
-        live = list(self._places)
-        decoding = sum(len(sequence.tokens) - sequence.length == 1 for sequence in live)
-        room = batch.capacity - len(live)  # one token for each is always there
-        budget = self._pace.prompt_budget(decoding, room)
-        fed = []
-        for sequence in live:
-            length = sequence.length
-            pending = len(sequence.tokens) - length
-            if pending == 1:
-                fed.append((sequence, 1, len(batch)))
-                batch.add_token(sequence.tokens[length], length, sequence.id)
-                continue
-            extra = min(pending - 1, room if pending <= _SHORT_PROMPT else min(budget, room))
-            room -= extra
-            budget = max(0, budget - extra)
-            whole = extra == pending - 1
-            chunk = sequence.tokens[length : length + extra + 1]
-            batch.add_chunk(chunk, length, sequence.id, output=whole)
-            fed.append((sequence, extra + 1, len(batch) - 1 if whole else -1))
-        return fed
+        tokens = sequence.tokens[start : start + chunk.tokens]
+        batch.add_chunk(tokens, start, sequence.id, output=chunk.output)
+        if count > chunk.tokens:  # behind the prompt, so that no token of it can see them
+            fillers = [_FILLER] * (count - chunk.tokens)
+            batch.add_chunk(fillers, start + chunk.tokens, sequence.id, output=False)
+        seconds = self._decode(self._crew.for_prompts)
+        sequence.length += chunk.tokens
+        if count > chunk.tokens:
+            self._context.truncate(sequence.id, sequence.length)
+        self._pace.note_chunk(count, seconds, first=start == 0)
+        if chunk.output:
+            self._accept([sequence], self._choose([(sequence, -1)], 1))
+        return seconds
 
-    def _choose(self, rows: list[tuple[Sequence, int]]) -> list[int]:
-        """The next token of each row; -1 where the logits hold no number."""
-        logits = self._context.logits(len(rows))
-        tokens = greedy(logits)
-        best = logits[np.arange(len(rows)), tokens]
-        sound = np.isfinite(best).tolist()
-        for row, (sequence, index) in enumerate(rows):
-            if not sound[row]:
-                tokens[row] = -1
+    def _padded(self, sequence: Sequence, tokens: int) -> int:
+        """The tokens of a chunk with fillers, where these make it faster and find room."""
+        count = self._pace.padded(tokens) if self._may_fill else tokens
+        fits = count <= self._batch.capacity and sequence.length + count <= self._size.context
+        return count if fits else tokens
+
+    def _advance(self, live: list[Sequence]) -> float:
+        """Decode one token of every sequence, and choose the next one of those that decode.
+
+        The batch holds the ids from 0 on without a gap: a gap would cost a graph of its own, and
+        a filler, whose cell is taken back at once, next to nothing.
+        """
+        batch, places = self._batch, self._places
+        batch.clear()
+        rows: list[tuple[Sequence, int]] = []
+        fed: list[Sequence] = []
+        fillers: list[int] = []
+        for place in range(self._width(live)):
+            sequence = places.at(place)
+            if sequence is not None:
+                fed.append(sequence)
+                if sequence.pending == 1:
+                    rows.append((sequence, len(batch)))
+                batch.add_token(sequence.tokens[sequence.length], sequence.length, place)
+            elif self._may_fill:
+                fillers.append(place)
+                batch.add_token(_FILLER, places.kept(place), place)
+        seconds = self._decode(self._crew.count)
+        for place in fillers:
+            places.take_back(place)
+        for sequence in fed:
+            sequence.length += 1
+        self._pace.note_rows(len(batch), seconds)
+        self._crew.note(len(batch), seconds)
+        self._prompts.stepped()
+        self._accept([sequence for sequence, _ in rows], self._choose(rows, len(batch)))
+        return seconds
+
+    def _width(self, live: list[Sequence]) -> int:
+        """How many ids, from 0 on, take part in a step of the running streams."""
+        width = 1 + max(sequence.id for sequence in live if sequence.pending == 1)
+        return self._pace.filled(width) if self._may_fill else width
+
+    def _choose(self, rows: list[tuple[Sequence, int]], outputs: int) -> list[int]:
+        """The next token of each sequence; -1 where the logits hold no number.
+
+        Each comes with its place among the last batch's `outputs`; -1 is the last one.
+        """
+        logits = self._context.logits(outputs)
+        best = greedy(logits)
+        tokens = []
+        for sequence, row in rows:
+            token = best[row]
+            if not isfinite(logits[row, token]):
+                token = -1
             elif sequence.sampler is not None:
-                tokens[row] = sequence.sampler.sample(self._context, index)
+                token = sequence.sampler.sample(self._context, row)
+            tokens.append(token)
         return tokens
 
-    def _accept(self, rows: list[tuple[Sequence, int]], tokens: list[int]) -> None:
-        """Append each row's token to its sequence and its text to the news."""
+    def _accept(self, sequences: list[Sequence], tokens: list[int]) -> None:
+        """Append each one's token to its sequence and its text to the news."""
         news, pieces, ends = self._news, self._pieces, self._ends
-        self.tokens += len(rows)
-        for (sequence, _), token in zip(rows, tokens, strict=True):
+        self.tokens += len(sequences)
+        for sequence, token in zip(sequences, tokens, strict=True):
             if token < 0:
                 error = DecodeFailed("The model's output is not a number; its file may be broken.")
                 self._end(sequence, "", 0, error)

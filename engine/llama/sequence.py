@@ -31,6 +31,11 @@ class Sequence:
         # unfinished one wait inside the decoder, also across tokens.
         self.decoder = _make_utf8_decoder("replace")
 
+    @property
+    def pending(self) -> int:
+        """Tokens that are to be fed: 1 while it decodes, more while a prompt is being read."""
+        return len(self.tokens) - self.length
+
     def close(self) -> None:
         """Free what llama.cpp holds for it."""
         if self.sampler is not None:

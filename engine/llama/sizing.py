@@ -56,7 +56,6 @@ def choose(model: Model, settings: EngineSettings, free: int | None = None) -> C
         context=context,
         batch=max(settings.batch, sequences),  # every sequence must find room in one step
         threads=threads,
-        prompt_threads=threads if settings.prompt_threads == "auto" else settings.prompt_threads,
         flash_attention=settings.flash_attention,
         kv_type=settings.kv_type,
     )

@@ -27,7 +27,7 @@ def model() -> Iterator[Model]:
 
 @pytest.fixture
 def context(model: Model) -> Iterator[Context]:
-    context = Context(model, ContextSize(6, 512, 64, threads=1, prompt_threads=1))
+    context = Context(model, ContextSize(6, 512, 64, threads=1))
     yield context
     context.close()
 

@@ -14,6 +14,7 @@ from engine.generation import Generation, Sampling
 from engine.llama import scheduler as scheduler_module
 from engine.llama.context import Context, DecodeError
 from engine.llama.engine import LocalEngine
+from engine.llama.pace import Pace
 from tests.engine.llama.conftest import job, text_of
 
 With = Callable[..., Any]
@@ -55,8 +56,8 @@ def test_more_jobs_than_sequences_all_finish(with_engine: With) -> None:
     with_engine(test, sequences=2)
 
 
-def test_a_prompt_longer_than_a_step_does_not_stall_a_running_stream(with_engine: With) -> None:
-    """While a prompt is read in chunks of 31 tokens, the running stream gets a token each step."""
+def test_a_long_prompt_does_not_stall_a_running_stream(with_engine: With) -> None:
+    """While a prompt is read in chunks of 32 tokens, the running stream gets every other step."""
 
     async def test(engine: LocalEngine) -> None:
         runner = engine.submit(job(**LONG))
@@ -69,11 +70,50 @@ def test_a_prompt_longer_than_a_step_does_not_stall_a_running_stream(with_engine
         begun_steps, begun_tokens = engine.status().steps, runner.output_tokens
         await text_of(late)
         steps = engine.status().steps - begun_steps
-        assert steps >= late.prompt_tokens // 32
-        assert runner.output_tokens - begun_tokens >= steps - 3
+        assert steps >= 2 * (late.prompt_tokens // 32) - 1
+        assert runner.output_tokens - begun_tokens >= steps // 2 - 2
         runner.cancel()
 
     with_engine(test, batch=32)
+
+
+def test_rows_that_are_filled_up_change_no_answer(
+    with_engine: With, monkeypatch: pytest.MonkeyPatch, sentences: list[str]
+) -> None:
+    """Steps and prompts with fillers, always, give what they give without, never."""
+
+    def answers(*, fill: bool) -> Any:
+        def full(_: Pace, rows: int) -> int:
+            return min(-(-rows // 4) * 4, 8) if fill else rows
+
+        async def test(engine: LocalEngine) -> list[str]:
+            jobs = [engine.submit(job(text, max_tokens=3 + n)) for n, text in enumerate(texts)]
+            return [await text_of(each) for each in jobs]
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Pace, "filled", full)
+            patch.setattr(Pace, "padded", full)
+            return with_engine(test, sequences=8)
+
+    texts = sentences[:30]
+    assert answers(fill=True) == answers(fill=False)
+
+
+def test_a_filler_leaves_the_prompt_that_its_place_keeps(with_engine: With) -> None:
+    async def test(engine: LocalEngine) -> None:
+        texts = ["Where is the station?", "Good morning.", "I am tired."]
+        alone = [await text_of(engine.submit(job(text))) for text in texts]
+        jobs = [engine.submit(job(text, **LONG)) for text in texts]
+        await asyncio.gather(*map(started, jobs))
+        for each in jobs:
+            each.cancel()
+        await sequences_free(engine)
+        reused = engine.status().reused_tokens
+        again = [await text_of(engine.submit(job(text))) for text in texts]
+        assert again == alone
+        assert engine.status().reused_tokens > reused
+
+    with_engine(test)
 
 
 def test_chunked_prompts_give_the_same_text(with_engine: With) -> None:
