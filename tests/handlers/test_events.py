@@ -9,7 +9,7 @@ import re
 import socket
 import sys
 import time
-from collections import Counter
+from collections import Counter, deque
 from collections.abc import Awaitable, Callable, Iterator
 from itertools import pairwise
 from types import SimpleNamespace
@@ -21,7 +21,7 @@ from httpx_sse import ServerSentEvent, aconnect_sse, connect_sse
 
 from engine.echo import EchoEngine
 from handlers.feed import Feed
-from handlers.readings import Readings
+from handlers.readings import Readings, _Point
 from tests.conftest import ServerProcess
 from tests.handlers.inprocess import Served, serving, stream_request
 
@@ -58,6 +58,16 @@ async def next_snapshot(reader: Reader) -> dict[str, Any]:
     await reader.readuntil(b"id: ")
     number, _, data = (await reader.readuntil(b"\n\n")).partition(b"\ndata: ")
     return {"id": int(number), **json.loads(data)}
+
+
+def stalled(served: Served) -> socket.socket:
+    """A dashboard with a small window that reads nothing by itself."""
+    raw = socket.socket()
+    raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    raw.connect(("127.0.0.1", served.port))
+    raw.sendall(REQUEST)
+    raw.setblocking(False)
+    return raw
 
 
 async def gone(served: Served) -> None:
@@ -220,17 +230,13 @@ def test_ids_grow_over_a_reconnect_and_over_a_restart() -> None:
 
 def test_a_slow_dashboard_skips_snapshots_and_others_get_theirs() -> None:
     async def test(served: Served) -> None:
-        raw = socket.socket()
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        raw.connect(("127.0.0.1", served.port))
-        raw.sendall(REQUEST)
+        raw = stalled(served)
         healthy, _ = await opened(served)
         sent = []
         for _ in range(1000):
             served.feed.advance()
             sent.append((await next_snapshot(healthy))["id"])
         assert sent == sorted(set(sent))
-        raw.setblocking(False)
         loop, received = asyncio.get_running_loop(), b""
         while f"id: {sent[-1]}\n".encode() not in received:
             received += await loop.sock_recv(raw, 65536)
@@ -244,12 +250,29 @@ def test_a_slow_dashboard_skips_snapshots_and_others_get_theirs() -> None:
     run(test, events={"interval": 30})
 
 
+def test_who_has_taken_the_last_one_in_full_gets_the_newest_at_once() -> None:
+    async def test(served: Served) -> None:
+        feed = served.feed
+        point = _Point(1.8e9, 1000.0, 1, 1, 0.5, 0.1, 0.1, 0.1, 0.1)
+        feed._readings._points = deque([point] * 3000)  # more than the kernel takes
+        raw = stalled(served)
+        while not len(feed):
+            await asyncio.sleep(0.001)
+        first = feed._number
+        for _ in range(5):
+            feed.advance()
+        newest, received = feed._number, b""
+        while f"id: {newest}\n".encode() not in received:
+            received += await asyncio.get_running_loop().sock_recv(raw, 65536)
+        raw.close()
+        assert re.findall(rb"\nid: (\d+)\n", received) == [b"%d" % first, b"%d" % newest]
+
+    run(test, events={"interval": 30}, streams={"send_buffer": 4096})
+
+
 def test_a_dashboard_that_takes_nothing_is_dropped(caplog: pytest.LogCaptureFixture) -> None:
     async def test(served: Served) -> None:
-        raw = socket.socket()
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
-        raw.connect(("127.0.0.1", served.port))
-        raw.sendall(REQUEST)
+        raw = stalled(served)
         healthy, _ = await opened(served)
         while len(served.feed) == 2:
             served.feed.advance()
@@ -269,12 +292,18 @@ def leave_with_reset(writer: Writer) -> None:
     writer.transport.abort()
 
 
-@pytest.mark.parametrize("leave", [Writer.close, Writer.write_eof, leave_with_reset])
-@pytest.mark.parametrize("stray", [b"", b"GET /health HTTP/1.1\r\n"])
+# A half-close behind bytes that nobody reads cannot be told from listening, so it is not here.
+@pytest.mark.parametrize(
+    ("leave", "stray"),
+    [
+        (Writer.close, b""),
+        (Writer.write_eof, b""),
+        (leave_with_reset, b""),
+        (Writer.close, b"GET /health HTTP/1.1\r\n"),
+        (leave_with_reset, b"GET /health HTTP/1.1\r\n"),
+    ],
+)
 def test_a_disconnect_frees_everything(leave: Callable[[Writer], None], stray: bytes) -> None:
-    if leave is Writer.write_eof and stray:
-        return  # a half-close behind bytes that nobody reads cannot be told from listening
-
     async def test(served: Served) -> None:
         await asyncio.sleep(0.01)
         tasks = len(asyncio.all_tasks())
