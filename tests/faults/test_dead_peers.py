@@ -8,6 +8,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from typing import TypeVar
 
 import pytest
@@ -101,28 +102,27 @@ def server(cable: Cable, start: Start) -> ServerProcess:
 def test_a_peer_that_vanishes_in_a_stream_frees_its_sequence(
     cable: Cable, server: ServerProcess
 ) -> None:
-    with baseline(server):
-        peer = cable.from_afar(lambda: Peer(server.port, "10.9.8.1"))
-        body = {**LONG, "text": "He is old. She sings. " * 50}
-        peer.request(body=body)
-        peer.read_until(b'data: "')
+    far = cable.from_afar(lambda: Peer(server.port, "10.9.8.1"))
+    with far, baseline(server):
+        far.request(body={**LONG, "text": "He is old. She sings. " * 500})  # takes a minute
+        far.read_until(b'data: "')
         cable.pull()
-        wait_until(lambda: gauge(server, "sequences_used") == 0)
-    peer.close()
+        # Without TCP_USER_TIMEOUT the buffer must fill first, which takes longer.
+        wait_until(lambda: gauge(server, "sequences_used") == 0, 10)
 
 
 @pytest.mark.slow
 def test_a_peer_that_vanishes_between_requests_gives_its_connection_back(
     cable: Cable, server: ServerProcess
 ) -> None:
-    with baseline(server):
+    with ExitStack() as stack, baseline(server):
         before = state(server)
-        peer = cable.from_afar(lambda: Peer(server.port, "10.9.8.1"))
-        peer.request("/health")
-        assert peer.answer().status == 200
+        far = cable.from_afar(lambda: Peer(server.port, "10.9.8.1"))
+        stack.push(far)
+        far.request("/health")
+        assert far.answer().status == 200
         assert state(server).descriptors == before.descriptors + 1
         cable.pull()
-    peer.close()
 
 
 def test_connections_of_one_address_have_their_own_limit(cable: Cable, start: Start) -> None:
