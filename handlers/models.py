@@ -74,6 +74,7 @@ class SelectHandler(BodyHandler):
         super().on_connection_close()
         if self._work is not None:
             self._work.cancel()
+        self._news.put_nowait(None)
 
     async def post(self) -> None:
         self.activity.check()

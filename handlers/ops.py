@@ -27,10 +27,9 @@ class ReadyHandler(GetHandler):
             raise ShuttingDown("The server is shutting down.")
         loading = self.pool.loading
         if not self.pool.status().ready:
-            what = (
-                f"The model {loading} is being loaded" if loading else "No model is ready to answer"
-            )
-            raise NotReady(f"{what} yet.")
+            if loading:
+                raise NotReady(f"The model {loading} is being loaded.")
+            raise NotReady("No model is ready to answer yet.")
         state = {"status": "ready", "model": self.pool.entry.name}
         self.write_json(state | {"loading": loading} if loading else state)
 

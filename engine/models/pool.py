@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
+from typing import Any
 
 from engine.errors import NotReady, ShuttingDown, UnknownModel
 from engine.generation import Generation, Job
@@ -81,7 +82,7 @@ class Pool:
         self._past = EngineStatus(ready=False)  # the counters of engines that are gone
         self._turn = asyncio.Lock()  # one loads at a time
         self._switches: set[asyncio.Task[None]] = set()
-        self._closed = False
+        self._closing = asyncio.Event()
         self.loading: str | None = None
         """The model that is being loaded, if one is."""
 
@@ -141,12 +142,25 @@ class Pool:
         """
         entry = self.find(name)
         if entry.name not in self._members and self._loader is not None:
-            await self._loader.download(entry, report)
+            await self._unless_closing(self._loader.download(entry, report))
         loading()
         switch = asyncio.ensure_future(self._switch(entry))
         self._switches.add(switch)
         switch.add_done_callback(self._forget)
         await asyncio.shield(switch)
+
+    async def _unless_closing(self, work: Coroutine[Any, Any, None]) -> None:
+        """Wait for `work`; when the pool is stopped it is cancelled. Raises ShuttingDown then."""
+        task, closing = asyncio.ensure_future(work), asyncio.ensure_future(self._closing.wait())
+        either: set[asyncio.Future[Any]] = {task, closing}
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if not task.done():
+                raise ShuttingDown("The server is shutting down.")
+            task.result()
+        finally:
+            task.cancel()
+            closing.cancel()
 
     def _forget(self, switch: asyncio.Task[None]) -> None:
         self._switches.discard(switch)
@@ -225,7 +239,7 @@ class Pool:
                 raise
         finally:
             self.loading = None
-        if self._closed:
+        if self._closing.is_set():
             engine.stop()
             raise ShuttingDown("The server is shutting down.")
         self._members[entry.name] = _Member(engine)
@@ -270,7 +284,7 @@ class Pool:
 
     def stop(self) -> None:
         """Stop every engine; returns at once."""
-        self._closed = True
+        self._closing.set()
         for member in (*self._members.values(), *self._leaving):
             member.engine.stop()
 

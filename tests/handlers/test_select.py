@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
 from pathlib import Path
@@ -16,20 +17,21 @@ from engine.models.catalogue import Catalogue
 from engine.models.loading import Loader
 from engine.models.pool import Pool
 from engine.settings import Engine as EngineSettings
-from tests.conftest import MODEL
+from tests.conftest import MODEL, ServerProcess
 from tests.engine.models.conftest import hub  # noqa: F401
 from tests.engine.models.hub import Hub
 from tests.engine.models.test_pool import EN_DE
 from tests.handlers.inprocess import serving
 
 CONTENT = MODEL.read_bytes()
+PLAIN = {"name": "plain", "file": str(MODEL)} | EN_DE
 
 
 class Client:
     """A client of a server with the models `here` (selected), `there` (at a hub) and `bad`."""
 
-    def __init__(self, http: httpx.AsyncClient, file: Path) -> None:
-        self.http, self.file = http, file
+    def __init__(self, http: httpx.AsyncClient, file: Path, pool: Pool) -> None:
+        self.http, self.file, self.pool = http, file, pool
 
     async def select(self, name: Any) -> AsyncIterator[dict[str, Any]]:
         """The objects of the stream, which holds nothing else."""
@@ -71,7 +73,7 @@ def run(hub: Hub, tmp_path: Path) -> Callable[[Test], None]:  # noqa: F811
             async with serving(pool, **settings) as served:
                 url = f"http://127.0.0.1:{served.port}"
                 async with httpx.AsyncClient(base_url=url, timeout=30) as http:
-                    await test(Client(http, tmp_path / "there.gguf"))
+                    await test(Client(http, tmp_path / "there.gguf", pool))
         finally:
             pool.stop()
             while not pool.stopped:
@@ -176,6 +178,38 @@ def test_who_leaves_stops_the_download_and_the_part_is_kept(
     run(test)
 
 
+def test_a_server_that_stops_ends_the_stream_and_keeps_the_part(
+    hub: Hub,  # noqa: F811
+    tmp_path: Path,
+) -> None:
+    hub.add("someone/models", "there.gguf", CONTENT)
+    hub.stalls = [6_000_000]
+    source = {"repository": "someone/models", "file": "there.gguf"}
+    folder = tmp_path / "models"
+    server = ServerProcess(
+        *("--engine", "local", "--engine.threads", "1", "--engine.sequences", "2"),
+        *("--models.folder", str(folder), "--model", "plain", "--streams.heartbeat", "0.2"),
+        *("--translation.target_lang", "de"),
+        *("--models.entries", json.dumps([{"name": "there", "source": source} | EN_DE, PLAIN])),
+        environ={"HF_ENDPOINT": hub.url},
+    )
+    lines = []
+    body = {"model": "there"}
+    with httpx.stream("POST", f"{server.url}/models/select", json=body, timeout=30) as answer:
+        for line in answer.iter_lines():
+            lines += [line] if line else []
+            if line == ": ping":  # it stalls
+                server.process.send_signal(signal.SIGTERM)
+    assert '"code":"shutting_down"' in lines[-1]
+    assert server.process.wait(10) == 0
+    log = server.log()
+    server.close()
+    assert "Traceback" not in log
+    assert "ERROR" not in log
+    [part] = folder.glob("*.part")
+    assert part.stat().st_size == 6_000_000
+
+
 def test_two_who_ask_see_one_download(
     run: Callable[[Test], None],
     hub: Hub,  # noqa: F811
@@ -215,5 +249,37 @@ def test_a_stream_of_the_old_model_goes_on_through_a_switch(run: Callable[[Test]
                     texts.append(json.loads(line.removeprefix("data: ")))
         assert line == ""
         assert "".join(texts) == whole
+
+    run(test)
+
+
+@pytest.mark.parametrize("room", [True, False])
+def test_ready_tells_what_is_being_loaded(
+    run: Callable[[Test], None], monkeypatch: pytest.MonkeyPatch, room: bool
+) -> None:
+    make, begin = Loader.make, asyncio.Event()
+
+    async def slow(self: Loader, entry: Any) -> Any:
+        if entry.name == "there":
+            await begin.wait()
+        return await make(self, entry)
+
+    monkeypatch.setattr(Loader, "make", slow)
+    monkeypatch.setattr(Loader, "fits_beside", lambda *_: room)
+
+    async def test(client: Client) -> None:
+        client.file.write_bytes(CONTENT)
+        stream = client.select("there")
+        assert await anext(stream) == {"status": "loading"}
+        while client.pool.loading is None:
+            await asyncio.sleep(0.01)
+        answer = await client.http.get("/ready")
+        if room:
+            assert answer.json() == {"status": "ready", "model": "here", "loading": "there"}
+        else:
+            assert answer.status_code == 503
+            assert answer.json()["error"] == "The model there is being loaded."
+        begin.set()
+        assert [each["status"] async for each in stream] == ["ready"]
 
     run(test)
