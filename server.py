@@ -26,9 +26,9 @@ from engine.models.pool import Pool
 from engine.settings import Drain, Settings
 
 if TYPE_CHECKING:
+    from handlers import Api
     from handlers.activity import Activity
     from handlers.connections import Server
-    from handlers.feed import Feed
 
 logger = logging.getLogger("babelbrook")
 T = TypeVar("T")
@@ -140,7 +140,7 @@ async def _serve(settings: Settings) -> int:
             _leave(0)  # stopped while a model loads, which nothing can interrupt
         _announce(translator, sockets[0])
         await stop.wanted
-        await _drain(http, activity, application.feed, translator, settings.drain)
+        await _drain(http, activity, application, translator, settings.drain)
     finally:
         translator.stop()  # or the decode thread would keep the process alive for ever
     if not translator.stopped:
@@ -150,11 +150,12 @@ async def _serve(settings: Settings) -> int:
 
 
 async def _drain(
-    http: Server, activity: Activity, feed: Feed, translator: Engine, drain: Drain
+    http: Server, activity: Activity, application: Api, translator: Engine, drain: Drain
 ) -> None:
     """Refuse new requests, let running ones finish, end the rest with an error."""
     activity.draining = True
-    feed.end()
+    application.feed.end()
+    application.streams.drain()
     http.close_after_answers()
     _, finished = await asyncio.gather(
         _stop_accepting(http, drain.delay), activity.idle(drain.deadline)

@@ -230,6 +230,21 @@ class Streams(Section):
         le=86_400,
         description="a connection whose peer has vanished is closed after so many seconds",
     )
+    resume_grace: Seconds = Field(
+        default=60.0,
+        gt=0,
+        description="seconds that a stream which can be resumed is kept without a reader",
+    )
+    resume_streams: int = Field(
+        default=256,
+        ge=1,
+        description="streams that can be resumed at a time; beyond it the answer is 503",
+    )
+    resume_bytes: int = Field(
+        default=1024 * 1024,
+        ge=4096,
+        description="memory for the frames of one of them: half for sent ones, half for unsent",
+    )
 
 
 class Events(Section):

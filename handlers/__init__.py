@@ -19,13 +19,15 @@ from handlers.metrics import Metrics
 from handlers.models import ModelsHandler, SelectHandler
 from handlers.ops import HealthHandler, MetricsHandler, ReadyHandler
 from handlers.readings import Readings
+from handlers.resume import ID_PATTERN, ResumableStreams, ResumeHandler
 from handlers.translate import TranslateHandler, TranslateStreamHandler
 
 
 class Api(Http1Application):
-    """All routes, and the feed that runs beside them once it is started."""
+    """All routes, and what runs beside them: the feed, once it is started, and streams."""
 
     feed: Feed
+    streams: ResumableStreams
 
 
 def make_application(engine: Engine, settings: Settings, activity: Activity) -> Api:
@@ -34,6 +36,7 @@ def make_application(engine: Engine, settings: Settings, activity: Activity) -> 
     metrics = Metrics(engine)
     catalogue = Catalogue(models_folder(settings), settings.models.entries)
     feed = Feed(Readings(pool, activity, metrics), metrics.dashboards, settings)
+    streams = ResumableStreams(settings.streams)
     translate = {
         "pool": pool,
         "settings": settings,
@@ -53,13 +56,18 @@ def make_application(engine: Engine, settings: Settings, activity: Activity) -> 
             {"pool": pool, "settings": settings, "activity": activity},
         ),
         (r"/translate", TranslateHandler, translate),
-        (r"/translate/stream", TranslateStreamHandler, translate),
+        (r"/translate/stream", TranslateStreamHandler, {**translate, "streams": streams}),
+        (
+            rf"/translate/stream/({ID_PATTERN})",
+            ResumeHandler,
+            {"streams": streams, "settings": settings, "activity": activity},
+        ),
     ]
     paths = {pattern for pattern, *_ in routes}
 
     def log(handler: Any) -> None:
         log_access(handler)
-        path = handler.request.path if handler.request.path in paths else "other"
+        path = handler.request.path if handler.request.path in paths else handler.route or "other"
         status = 499 if getattr(handler, "aborted", False) else handler.get_status()
         failed = "error" in getattr(handler, "log_fields", {})
         metrics.count(handler.request.method, path, status, failed)
@@ -71,5 +79,5 @@ def make_application(engine: Engine, settings: Settings, activity: Activity) -> 
         compress_response=False,
         serve_traceback=False,
     )
-    application.feed = feed
+    application.feed, application.streams = feed, streams
     return application

@@ -42,6 +42,7 @@ class BaseHandler(RequestHandler):
     """Base of all handlers. Errors of class BabelbrookError become JSON with their status."""
 
     aborted = False  # the client went away before the answer's end
+    route: str | None = None  # what logs and metrics call a path that holds a secret
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.begun = time.monotonic()  # Tornado's own start time jumps when the clock is set
@@ -84,6 +85,14 @@ class BaseHandler(RequestHandler):
             if not sent.done():
                 self.drop()
 
+    async def end_stream(self, seconds: float) -> None:
+        """The same for an event stream, whose end HTTP/1.0 tells by the end of the connection."""
+        if self.aborted:
+            return
+        await self.finish_within(seconds)
+        if self.request.version == "HTTP/1.0":
+            self.drop()
+
     def drop(self) -> None:
         """Close the socket under the request; closing Tornado's connection object would not do."""
         stream = getattr(self.request.connection, "stream", None)
@@ -117,7 +126,7 @@ class BaseHandler(RequestHandler):
         logger.error(
             "%s %s failed (request %s)",
             self.request.method,
-            self.request.path,
+            self.route or self.request.path,
             getattr(self, "request_id", "-"),
             exc_info=(typ, value, tb),
         )
@@ -214,7 +223,7 @@ def log_access(handler: BaseHandler) -> None:
         "request_id": handler.request_id,
         "remote": request.remote_ip,
         "method": request.method,
-        "path": _printable(request.path),
+        "path": handler.route or _printable(request.path),
         "status": ABORTED if handler.aborted else handler.get_status(),
         **handler.log_fields,
         "total_ms": round((time.monotonic() - handler.begun) * 1000, 1),

@@ -94,10 +94,7 @@ class SelectHandler(BodyHandler):
             self.aborted = True
         finally:
             self._work.cancel()
-        if not self.aborted:
-            await self.finish_within(streams.stall_timeout)
-            if self.request.version == "HTTP/1.0":
-                self.drop()
+        await self.end_stream(streams.stall_timeout)
 
     async def _select(self, name: str) -> None:
         try:

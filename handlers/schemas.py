@@ -15,6 +15,7 @@ class StreamOptions(BaseModel):
     model_config = ConfigDict(extra="ignore", strict=True)
 
     usage: bool = False
+    resume: bool = False
 
 
 class TranslateRequest(BaseModel):

@@ -73,10 +73,12 @@ class EventStream:
         chunks: AsyncIterator[list[str]],
         poke: Callable[[], None],
         on_text: Callable[[list[str]], None],
+        encode: Callable[[str], str] = data,
     ) -> None:
         """Send every text of `chunks` as a frame, and a comment line where none came for long.
 
-        `poke` makes the source yield an empty list; `on_text` sees each list before it is written.
+        `poke` makes the source yield an empty list; `on_text` sees each list before it is written;
+        `encode` makes a frame of a text.
         Raises ReaderGone, and what the source raises.
         """
         loop = asyncio.get_running_loop()
@@ -87,7 +89,7 @@ class EventStream:
             async for texts in chunks:
                 if texts:
                     on_text(texts)
-                    await self.send(map(data, texts))
+                    await self.send(map(encode, texts))
                 elif loop.time() - self._written >= self._heartbeat:
                     await self.send([PING])
                 elif self._handler.aborted:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from typing import Any
 
 from engine.errors import (
@@ -26,6 +27,7 @@ from handlers.activity import Activity
 from handlers.base import BodyHandler
 from handlers.metrics import Metrics
 from handlers.presence import watched
+from handlers.resume import Following, ResumableStreams
 from handlers.schemas import TranslateRequest, parse_translate
 
 _SAMPLING_FIELDS = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty")
@@ -35,6 +37,7 @@ class _TranslateBase(BodyHandler):
     """From a body to translations; what both endpoints share."""
 
     engine: Engine  # of this request's model, whatever is selected meanwhile
+    outlived = False  # the translations go on when the client leaves
 
     def initialize(
         self, pool: Pool, settings: Settings, activity: Activity, metrics: Metrics
@@ -48,7 +51,8 @@ class _TranslateBase(BodyHandler):
     def on_connection_close(self) -> None:
         """The client has left: free its sequences at the next decode step."""
         super().on_connection_close()
-        self.cancel()
+        if not self.outlived:
+            self.cancel()
 
     def cancel(self) -> None:
         """End the translations; the handler goes on behind them."""
@@ -198,20 +202,31 @@ class TranslateHandler(_TranslateBase):
             self.end(translation)
 
 
-class TranslateStreamHandler(_TranslateBase):
+class TranslateStreamHandler(_TranslateBase, Following):
     """The translation token by token, in the reference wire format."""
+
+    def initialize(self, streams: ResumableStreams, **shared: Any) -> None:  # type: ignore[override]
+        super().initialize(**shared)
+        self._streams = streams
+        self._first_text: float | None = None
+        self._last_text = 0.0
 
     async def post(self) -> None:
         with self.activity.request(self.cancel):
             request, _ = self.read_request()
-            async with self.pool.lease(request.model) as self.engine:
+            async with AsyncExitStack() as held:
+                self.engine = await held.enter_async_context(self.pool.lease(request.model))
                 self.check(request)
                 if not isinstance(request.text, str):
                     raise BadRequest("'text' must be one string here; POST /translate takes lists.")
-                await self._stream(request, request.text)
-            await self._end()
+                if request.stream_options and request.stream_options.resume:
+                    await self._stream_resumable(request, request.text, held)
+                else:
+                    await self._stream(request, request.text)
+            await self.end_stream(self.config.streams.stall_timeout)
 
     async def _stream(self, request: TranslateRequest, text: str) -> None:
+        """A stream that ends with its connection."""
         translation = self.begin(request, text)
         streams = self.config.streams
         stream = sse.EventStream(
@@ -226,9 +241,6 @@ class TranslateStreamHandler(_TranslateBase):
             self.end(translation)
             self.usage()
 
-    _first_text: float | None = None
-    _last_text = 0.0
-
     async def _send(
         self, stream: sse.EventStream, translation: Translation, request: TranslateRequest
     ) -> None:
@@ -238,25 +250,57 @@ class TranslateStreamHandler(_TranslateBase):
                 translation.poke,
                 lambda texts: self._observe(translation),
             )
-            self.activity.go_on()
-        except BabelbrookError as failure:
-            await self._fail(stream, failure)
-            return
+            frames = self._last_frames(request)
         except sse.ReaderGone:
             raise
-        except Exception:
-            # The headers are out: an error event is the only answer left.
-            self.log_exception(*sys.exc_info())
-            await self._fail(stream, BabelbrookError("The translation failed. Please try again."))
-            return
-        frames = [sse.DONE]
-        if request.stream_options and request.stream_options.usage:
-            frames.insert(0, sse.event("usage", self.usage()))
+        except Exception as failure:
+            frames = [self._failed(failure)]
         await stream.send(frames)
 
-    async def _fail(self, stream: sse.EventStream, failure: BabelbrookError) -> None:
+    async def _stream_resumable(
+        self, request: TranslateRequest, text: str, held: AsyncExitStack
+    ) -> None:
+        """A stream that goes on without its connection; it takes over what is `held` for it."""
+        self._streams.make_room()
+        translation = self.begin(request, text)
+        self.outlived = True
+        stream = self._streams.start(
+            self._frames(translation, request), translation.cancel, held.pop_all()
+        )
+        self.set_header("Stream-Id", stream.id)
+        await self.follow(self._streams, stream, 0, self.config.streams)
+        self.usage()
+
+    async def _frames(
+        self, translation: Translation, request: TranslateRequest
+    ) -> AsyncIterator[list[str]]:
+        """All frames of a translation, its end included."""
+        try:
+            async for texts in translation.pieces():
+                if texts:
+                    self._observe(translation)
+                    yield list(map(sse.data, texts))
+            frames = self._last_frames(request)
+        except Exception as failure:
+            frames = [self._failed(failure)]
+        finally:
+            self.end(translation)
+        yield frames
+
+    def _last_frames(self, request: TranslateRequest) -> list[str]:
+        """What ends a stream where all went well. Raises ShuttingDown."""
+        self.activity.go_on()
+        if request.stream_options and request.stream_options.usage:
+            return [sse.event("usage", self.usage()), sse.DONE]
+        return [sse.DONE]
+
+    def _failed(self, failure: Exception) -> str:
+        """The event that ends a failed stream: its headers are out, there is no other answer."""
+        if not isinstance(failure, BabelbrookError):
+            self.log_exception(type(failure), failure, failure.__traceback__)
+            failure = BabelbrookError("The translation failed. Please try again.")
         self.log_fields["error"] = failure.code
-        await stream.send([sse.error(failure)])
+        return sse.error(failure)
 
     def _observe(self, translation: Translation) -> None:
         now = time.monotonic()
@@ -268,11 +312,3 @@ class TranslateStreamHandler(_TranslateBase):
         else:
             self.metrics.token_gap.observe(now - self._last_text)
         self._last_text = now
-
-    async def _end(self) -> None:
-        """Finish; an HTTP/1.0 client learns the end of a stream from the end of the connection."""
-        if self.aborted:
-            return
-        await self.finish_within(self.config.streams.stall_timeout)
-        if self.request.version == "HTTP/1.0":
-            self.drop()

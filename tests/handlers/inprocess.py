@@ -17,6 +17,7 @@ from handlers import make_application
 from handlers.activity import Activity
 from handlers.connections import Server
 from handlers.feed import Feed
+from handlers.resume import ResumableStreams
 
 
 @dataclass
@@ -26,6 +27,7 @@ class Served:
     port: int
     activity: Activity
     feed: Feed
+    streams: ResumableStreams
     _writers: list[asyncio.StreamWriter] = field(default_factory=list)
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -38,6 +40,7 @@ class Served:
         """Begin to drain, as the server does."""
         self.activity.draining = True
         self.feed.end()
+        self.streams.drain()
 
     def disconnect(self) -> None:
         """Close all connections that `connect` made."""
@@ -59,7 +62,7 @@ async def serving(engine: Engine, **sections: dict[str, Any]) -> AsyncIterator[S
     http = Server(application, settings, 1000)
     socket, port = bind_unused_port()
     http.listen_on([socket])
-    served = Served(port, activity, application.feed)
+    served = Served(port, activity, application.feed, application.streams)
     try:
         yield served
     finally:

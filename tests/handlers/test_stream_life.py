@@ -135,7 +135,7 @@ def test_heartbeats_run_while_a_request_waits_in_the_queue() -> None:
 
 
 async def stalled(
-    served: Served, text: str, path: str = "/translate/stream"
+    served: Served, text: str, path: str = "/translate/stream", **more: Any
 ) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
     """A client with a small window that sends a request and reads nothing."""
     raw = socket.socket()
@@ -144,7 +144,7 @@ async def stalled(
     await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", served.port))
     reader, writer = await asyncio.open_connection(sock=raw, limit=1)
     writer.transport.pause_reading()  # type: ignore[attr-defined]
-    request = stream_request({"text": text, "target_lang": "ja"})
+    request = stream_request({"text": text, "target_lang": "ja", **more})
     writer.write(request.replace(b"/translate/stream", path.encode(), 1))
     return reader, writer
 
