@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
+import subprocess
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
+from playwright.sync_api import Page, sync_playwright
 from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 from tornado.web import Application
@@ -19,6 +23,8 @@ from handlers.base import BaseHandler
 from tests.clients.awkward import TEXTS
 from tests.conftest import ServerProcess
 
+NODE = Path(__file__).parent / "node"
+Streams = list[list[tuple[str, str]]]  # event names and data of each
 PIECES = 3000  # at most so many segments for one piece of a stream
 
 
@@ -47,6 +53,22 @@ def parsed(events: list[tuple[str, str]]) -> list[tuple[str, Any]]:
     return [(name, json.loads(data)) for name, data in events]
 
 
+def node(client: str, url: str, bodies: list[dict[str, Any]] | None = None) -> Streams:
+    if shutil.which("node") is None or not (NODE / "node_modules").exists():
+        pytest.skip("needs Node.js, npm and `make test`")
+    done = subprocess.run(
+        ["node", "read.mjs", client, url],
+        cwd=NODE,
+        input=json.dumps(bodies),
+        capture_output=True,
+        encoding="utf-8",
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    streams: Streams = json.loads(done.stdout)
+    return streams
+
+
 @contextmanager
 def in_a_loop(start: Callable[[], Coroutine[Any, Any, Callable[[], None]]]) -> Iterator[None]:
     """Run `start` in an event loop on a thread of its own; what it returns ends what it began."""
@@ -62,11 +84,39 @@ def in_a_loop(start: Callable[[], Coroutine[Any, Any, Callable[[], None]]]) -> I
     loop.close()
 
 
+@contextmanager
+def relaying(
+    relay: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]],
+) -> Iterator[int]:
+    """Call `relay` for each connection to a port, which is given."""
+    ports: list[int] = []
+
+    async def start() -> Callable[[], None]:
+        server = await asyncio.start_server(relay, "127.0.0.1", 0)
+        ports.append(server.sockets[0].getsockname()[1])
+        return server.close
+
+    with in_a_loop(start):
+        yield ports[0]
+
+
 async def _end_all() -> None:
     tasks = asyncio.all_tasks() - {asyncio.current_task()}
     for task in tasks:
         task.cancel()
     await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.fixture(scope="module")
+def page() -> Iterator[Page]:
+    """A page of Debian's Chromium, which needs no sandbox in a container."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("needs chromium")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        yield browser.new_page()
+        browser.close()
 
 
 @pytest.fixture(scope="package")
@@ -102,9 +152,6 @@ def echo_url() -> Iterator[str]:
 def dripping_url(echo_url: str) -> Iterator[str]:
     """The same stream behind a relay that sends it on byte by byte (long ones piece by piece)."""
     upstream = int(echo_url.split(":")[2].split("/")[0])
-    ports: list[int] = []
-
-    tasks: set[asyncio.Task[None]] = set()  # asyncio itself holds them weakly
 
     async def pass_on(
         reader: asyncio.StreamReader, writer: asyncio.StreamWriter, pieces: int
@@ -119,15 +166,13 @@ def dripping_url(echo_url: str) -> Iterator[str]:
 
     async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         from_server, to_server = await asyncio.open_connection("127.0.0.1", upstream)
-        for one in (pass_on(reader, to_server, 1), pass_on(from_server, writer, PIECES)):
-            task = asyncio.ensure_future(one)
-            tasks.add(task)
-            task.add_done_callback(tasks.discard)
+        try:
+            await asyncio.gather(
+                pass_on(reader, to_server, 1), pass_on(from_server, writer, PIECES)
+            )
+        finally:
+            to_server.close()
+            writer.close()
 
-    async def start() -> Callable[[], None]:
-        server = await asyncio.start_server(relay, "127.0.0.1", 0)
-        ports.append(server.sockets[0].getsockname()[1])
-        return server.close
-
-    with in_a_loop(start):
-        yield f"http://127.0.0.1:{ports[0]}/translate/stream"
+    with relaying(relay) as port:
+        yield f"http://127.0.0.1:{port}/translate/stream"

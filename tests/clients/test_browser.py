@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urljoin
 
 import pytest
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 
 from tests.clients.awkward import TEXTS
 from tests.clients.conftest import FRAMES, parsed
@@ -47,18 +45,6 @@ FETCH = """async ([url, body]) => {
     }
   }
 }"""
-
-
-@pytest.fixture(scope="module")
-def page() -> Iterator[Page]:
-    """A page of Debian's Chromium, which needs no sandbox in a container."""
-    chromium = shutil.which("chromium")
-    if chromium is None:
-        pytest.skip("needs chromium")
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
-        yield browser.new_page()
-        browser.close()
 
 
 def test_an_event_source_is_given_what_was_sent(page: Page, frames_url: str) -> None:

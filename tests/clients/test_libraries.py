@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import subprocess
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -14,10 +10,7 @@ import httpx_sse
 import pytest
 
 from tests.clients.awkward import TEXTS
-from tests.clients.conftest import FRAMES, parsed
-
-NODE = Path(__file__).parent / "node"
-Streams = list[list[tuple[str, str]]]
+from tests.clients.conftest import FRAMES, Streams, node, parsed
 
 
 def httpx_sse_get(url: str) -> Streams:
@@ -49,22 +42,6 @@ def lines_get(url: str) -> Streams:
             else:
                 name = "message"
     return [events]
-
-
-def node(client: str, url: str, bodies: list[dict[str, Any]] | None = None) -> Streams:
-    if shutil.which("node") is None or not (NODE / "node_modules").exists():
-        pytest.skip("needs Node.js, npm and `make test`")
-    done = subprocess.run(
-        ["node", "read.mjs", client, url],
-        cwd=NODE,
-        input=json.dumps(bodies),
-        capture_output=True,
-        encoding="utf-8",
-        timeout=60,
-    )
-    assert done.returncode == 0, done.stderr
-    streams: Streams = json.loads(done.stdout)
-    return streams
 
 
 def eventsource_get(url: str) -> Streams:

@@ -3,6 +3,8 @@
 //
 //     node read.mjs eventsource URL              one stream by GET, up to its [DONE]
 //     node read.mjs eventsource-parser URL       a POST for each body in the JSON list on stdin
+//     node read.mjs eventsource-resume URL       a POST of the one body in that list, and its stream
+//                                                by an EventSource that is left alone until it stops
 import {readFileSync} from 'node:fs'
 import {EventSource} from 'eventsource'
 import {createParser} from 'eventsource-parser'
@@ -47,6 +49,27 @@ async function readByPost(url) {
   return streams
 }
 
+async function readResumed(url) {
+  const [body] = JSON.parse(readFileSync(0, 'utf8'))
+  const headers = {'Content-Type': 'application/json'}
+  const answer = await fetch(url, {method: 'POST', headers, body: JSON.stringify(body)})
+  await answer.body.cancel()
+  const source = new EventSource(`${url}/${answer.headers.get('Stream-Id')}`)
+  const events = []
+  const take = (event) => events.push([event.type, event.data])
+  source.addEventListener('message', take)
+  source.addEventListener('usage', take)
+  return new Promise((resolve) => {
+    source.addEventListener('error', () => {
+      if (source.readyState === source.CLOSED) resolve([events])
+    })
+  })
+}
+
 const [client, url] = process.argv.slice(2)
-const read = {eventsource: readByGet, 'eventsource-parser': readByPost}[client]
+const read = {
+  eventsource: readByGet,
+  'eventsource-parser': readByPost,
+  'eventsource-resume': readResumed,
+}[client]
 console.log(JSON.stringify(await read(url)))
