@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Any
 
 from engine.config import models_folder
@@ -21,6 +22,8 @@ from handlers.ops import HealthHandler, MetricsHandler, ReadyHandler
 from handlers.readings import Readings
 from handlers.resume import ID_PATTERN, ResumableStreams, ResumeHandler
 from handlers.translate import TranslateHandler, TranslateStreamHandler
+
+logger = logging.getLogger("babelbrook.http")
 
 
 class Api(Http1Application):
@@ -65,12 +68,19 @@ def make_application(engine: Engine, settings: Settings, activity: Activity) -> 
     ]
     paths = {pattern for pattern, *_ in routes}
 
-    def log(handler: Any) -> None:
+    def count(handler: Any) -> None:
         log_access(handler)
         path = handler.request.path if handler.request.path in paths else handler.route or "other"
         status = 499 if getattr(handler, "aborted", False) else handler.get_status()
         failed = "error" in getattr(handler, "log_fields", {})
         metrics.count(handler.request.method, path, status, failed)
+
+    def log(handler: Any) -> None:
+        """Called when an answer has ended; an error would make Tornado answer once more."""
+        try:
+            count(handler)
+        except Exception:
+            logger.exception("A request could not be logged.")
 
     application = Api(
         routes,

@@ -98,11 +98,12 @@ class EventStream:
             self._timer.cancel()
 
     def _tick(self, loop: asyncio.AbstractEventLoop, poke: Callable[[], None]) -> None:
-        due = self._written + self._heartbeat
-        if due <= loop.time():
+        now, due = loop.time(), self._written + self._heartbeat
+        silent = due <= now
+        # Before anything can go wrong: without heartbeats a dead peer may stay unnoticed.
+        self._timer = loop.call_at(now + self._heartbeat if silent else due, self._tick, loop, poke)
+        if silent:
             poke()
-            due = loop.time() + self._heartbeat
-        self._timer = loop.call_at(due, self._tick, loop, poke)
 
     async def _flush(self) -> None:
         if self._handler.aborted:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import sys
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,8 @@ from engine.llama.threads import Crew, fastest
 from engine.models.catalogue import ModelEntry
 from engine.settings import Engine as EngineSettings
 from engine.translation.prompts import ChatTemplate, PromptForm
+
+logger = logging.getLogger("babelbrook.engine")
 
 # Seconds after which a thread that wants the interpreter gets it. With Python's 5 ms the decode
 # thread, back from llama_decode, waits while the event loop writes the last step's frames: 16
@@ -117,7 +120,7 @@ class LocalEngine:
 
     def _hand_over(self, news: list[News]) -> None:
         # A closed loop drops callbacks in silence, so nothing ever waits for this one.
-        self._loop.add_callback(_feed, news)
+        self._loop.add_callback(_deliver, news)
 
     def _ready(self) -> _Loaded:
         loaded = self._loaded
@@ -212,13 +215,25 @@ def _decode(loaded: _Loaded) -> None:
         loaded.model.close()
 
 
-def _feed(news: list[News]) -> None:
-    """Runs on the event loop."""
-    for decoding, text, tokens, finish in news:
-        if isinstance(finish, BabelbrookError):
-            decoding.fail(finish)
-        else:
-            decoding.feed(text, tokens, finish)
+def _deliver(news: list[News]) -> None:
+    """Runs on the event loop. What goes wrong with one decoding harms no other."""
+    for each in news:
+        decoding = each[0]
+        if decoding.error is not None:
+            continue  # text behind a gap
+        try:
+            _feed(*each)
+        except Exception:
+            logger.exception("New text could not be handed over; its stream ends with an error.")
+            decoding.cancelled = True
+            decoding.fail(BabelbrookError("The translation failed. Please try again."))
+
+
+def _feed(decoding: Decoding, text: str, tokens: int, finish: str | BabelbrookError | None) -> None:
+    if isinstance(finish, BabelbrookError):
+        decoding.fail(finish)
+    else:
+        decoding.feed(text, tokens, finish)
 
 
 def _forget(under_way: dict[Job, Decoding], job: Job, decoding: Decoding) -> None:
