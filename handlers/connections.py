@@ -246,7 +246,9 @@ class _Stream(IOStream):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        if late is not None:
+        # Tornado waits for another request on a connection that is closed already: a timer would
+        # keep all of it in memory until it is due.
+        if late is not None and not self.closed():
             self._timer = asyncio.get_running_loop().call_later(seconds, late)
 
     def _late(self) -> None:
