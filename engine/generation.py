@@ -2,8 +2,8 @@
 
 The decode thread hands over new text with one callback per step (`Decoding.feed`); each reader
 takes it at its own pace (`Generation.read`). Requests that ask for the very same thing at the same
-time share one decoding. Two fields are shared between the threads, each set by one side only:
-`cancelled` by the loop, `started` by the decode thread.
+time share one decoding. Three fields are shared between the threads, each set by one side only:
+`cancelled` and `paused` by the loop, `started` by the decode thread.
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class Job:
     ahead: bool = False  # decoded ahead of its reader: yields to everybody who waits
     client: str = ""  # whose turn it is: clients that wait are served in turn
     shared: bool = False  # may be answered by a decode of the same job that is under way
+    unread: int | None = None  # bytes of text that the reader may be behind; None: any number
 
 
 class Decoding:
@@ -67,9 +68,12 @@ class Decoding:
         self.output_tokens = 0
         self.submitted = time.monotonic()
         self.started: float | None = None  # taken from the queue (monotonic seconds)
+        self.paused = False  # all readers are behind: it leaves the batch, and its place if wanted
         self.pieces: list[str] = []  # never more than a sequence holds
+        self.ends = [0]  # bytes of text up to each piece
         self.on_end: Callable[[], None] | None = None  # called on the loop when it has ended
         self.on_cancel: Callable[[], None] | None = None  # called on the loop when nobody reads it
+        self.on_resume: Callable[[], None] | None = None  # called on the loop after a pause
         self._readers: list[Generation] = []
 
     def feed(self, piece: str, tokens: int, finish: str | None) -> None:
@@ -77,6 +81,8 @@ class Decoding:
         self.output_tokens += tokens
         if piece:
             self.pieces.append(piece)
+            self.ends.append(self.ends[-1] + len(piece.encode()))
+            self.look()
         if finish is not None:
             self.finish = finish
         self._tell(finish is not None)
@@ -97,26 +103,41 @@ class Decoding:
         """No more text will come."""
         return self.cancelled or self.finish is not None or self.error is not None
 
-    def join(self) -> Generation:
-        """A new reader, from the beginning of the text."""
-        reader = Generation(self)
+    def join(self, limit: int | None = None) -> Generation:
+        """A new reader, from the beginning of the text; it is `limit` bytes behind at most."""
+        reader = Generation(self, limit)
         self._readers.append(reader)
+        self.look()
         return reader
 
     def leave(self, reader: Generation) -> None:
         """A reader goes; when the last one has gone, the decode is cancelled."""
         reader.left = True
-        if not self.cancelled and all(each.left for each in self._readers):
+        if self.cancelled:
+            return
+        if all(each.left for each in self._readers):
             self.cancelled = True
             if self.on_cancel is not None:
                 self.on_cancel()
+        else:
+            self.look()
+
+    def look(self) -> None:
+        """Text has come or was taken, a reader has come or gone: pause, or go on."""
+        paused = all(reader.left or reader.behind for reader in self._readers)
+        if paused == self.paused:
+            return
+        self.paused = paused
+        if not paused and self.on_resume is not None:
+            self.on_resume()
 
 
 class Generation:
     """One reader of a decoding."""
 
-    def __init__(self, decoding: Decoding) -> None:
+    def __init__(self, decoding: Decoding, limit: int | None) -> None:
         self._decoding = decoding
+        self._limit = limit
         self._taken = 0  # pieces read so far
         self.left = False
         self._wake = asyncio.Event()
@@ -156,6 +177,14 @@ class Generation:
         self._wake.set()
 
     @property
+    def behind(self) -> bool:
+        """More bytes wait for this reader than it may leave unread."""
+        if self._limit is None:
+            return False
+        ends = self._decoding.ends
+        return ends[-1] - ends[self._taken] > self._limit
+
+    @property
     def ended(self) -> bool:
         """True when all text was taken and no more will come; an error still waits for `read`."""
         return self._taken == len(self._decoding.pieces) and self._decoding.finish is not None
@@ -172,6 +201,8 @@ class Generation:
             await self._wake.wait()
         pieces = decoding.pieces[self._taken :]
         self._taken += len(pieces)
+        if decoding.paused:
+            decoding.look()
         if not pieces and decoding.error is not None:
             raise decoding.error
         return pieces

@@ -17,13 +17,15 @@ class EngineStatus:
 
     `kv_used` and `kv_size` count cells (tokens). `tokens`, `prompt_tokens`, `reused_tokens` (those
     of a prompt that the cache still held), `steps` and the seconds inside llama_decode and in whole
-    steps count from the start. `queued` leaves out segments ahead of their reader; `wait_seconds`
+    steps count from the start. `paused` are those whose readers are behind, with a sequence or
+    without. `queued` leaves out segments ahead of their reader; `wait_seconds`
     is how long a request that came now would wait for a place, by the measured rate.
     """
 
     ready: bool
     running: int = 0
     queued: int = 0
+    paused: int = 0
     sequences_used: int = 0
     sequences: int = 0
     kv_used: int = 0

@@ -218,6 +218,12 @@ class Streams(Section):
         gt=0,
         description="a reader that takes nothing for so many seconds is dropped",
     )
+    unread_bytes: int = Field(
+        default=32 * 1024,
+        ge=2,
+        description="bytes that a stream's reader may be behind, half of them in the kernel; then"
+        " the model pauses for it",
+    )
     send_buffer: int = Field(
         default=64 * 1024,
         ge=4096,

@@ -87,6 +87,7 @@ class _EngineReadings(Collector):
         gauges = {
             "requests_running": ("Generations that have a sequence.", status.running),
             "requests_queued": ("Generations that wait for a sequence.", status.queued),
+            "requests_paused": ("Generations whose readers are behind.", status.paused),
             "sequences_used": ("Sequences in use.", status.sequences_used),
             "sequences": ("Sequences there are.", status.sequences),
             "kv_used_ratio": (

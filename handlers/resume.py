@@ -272,7 +272,10 @@ class Following(BaseHandler):
 
 def _opened(handler: BaseHandler, settings: Streams) -> sse.EventStream:
     stream = sse.EventStream(
-        handler, heartbeat=settings.heartbeat, stall_timeout=settings.stall_timeout
+        handler,
+        heartbeat=settings.heartbeat,
+        stall_timeout=settings.stall_timeout,
+        unread_bytes=settings.unread_bytes // 2,
     )
     stream.open()
     return stream

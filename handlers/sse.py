@@ -10,6 +10,7 @@ Wire format: https://html.spec.whatwg.org/multipage/server-sent-events.html
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 
@@ -17,9 +18,11 @@ from tornado.iostream import StreamClosedError
 
 from engine.errors import BabelbrookError
 from handlers.base import BaseHandler, dump_json
+from handlers.outgoing import unsent
 
 DONE = "data: [DONE]\n\n"
 PING = ": ping\n\n"
+_LOOK_SECONDS = 0.05  # between two looks at a reader that is behind
 # No line breaks in event streams, but in Python's `str.splitlines`, by which many a client cuts
 # what it has decoded (`Response.iter_lines` of httpx). JSON has escapes for the others anyway.
 _LINE_BREAKS = {ord(one): f"\\u{ord(one):04x}" for one in "\x85\u2028\u2029"}
@@ -45,12 +48,24 @@ class ReaderGone(Exception):
 
 
 class EventStream:
-    """Writes one response. Times are in seconds."""
+    """Writes one response. Times are in seconds.
 
-    def __init__(self, handler: BaseHandler, *, heartbeat: float, stall_timeout: float) -> None:
+    While more than `unread_bytes` wait in the kernel for the reader, no text is taken from the
+    source, so that the source knows that the reader is behind.
+    """
+
+    def __init__(
+        self,
+        handler: BaseHandler,
+        *,
+        heartbeat: float,
+        stall_timeout: float,
+        unread_bytes: int | None = None,
+    ) -> None:
         self._handler = handler
         self._heartbeat = heartbeat
         self._stall_timeout = stall_timeout
+        self._unread_bytes = unread_bytes
         self._written = 0.0  # loop time of the last write
 
     def open(self) -> None:
@@ -90,12 +105,29 @@ class EventStream:
                 if texts:
                     on_text(texts)
                     await self.send(map(encode, texts))
+                    if self._unread_bytes is not None:
+                        await self._let_catch_up(self._unread_bytes)
                 elif loop.time() - self._written >= self._heartbeat:
                     await self.send([PING])
                 elif self._handler.aborted:
                     raise ReaderGone
         finally:
             self._timer.cancel()
+
+    async def _let_catch_up(self, limit: int) -> None:
+        """Return when at most `limit` bytes wait in the kernel. Raises ReaderGone."""
+        least, deadline = unsent(self._handler), time.monotonic() + self._stall_timeout
+        left = least
+        while left > limit:
+            if self._handler.aborted:
+                raise ReaderGone
+            if time.monotonic() > deadline:
+                self._handler.drop()
+                raise ReaderGone
+            await asyncio.sleep(_LOOK_SECONDS)
+            left = unsent(self._handler)
+            if left < least:  # it takes something
+                least, deadline = left, time.monotonic() + self._stall_timeout
 
     def _tick(self, loop: asyncio.AbstractEventLoop, poke: Callable[[], None]) -> None:
         now, due = loop.time(), self._written + self._heartbeat

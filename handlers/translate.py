@@ -83,8 +83,11 @@ class _TranslateBase(BodyHandler):
         if status.queued >= self.config.limits.queue:
             raise Overloaded("Too many requests wait already.", status.wait_seconds)
 
-    def begin(self, request: TranslateRequest, text: str) -> Translation:
-        """Start on one text. Raises UnknownLanguage and what the prompt form refuses."""
+    def begin(self, request: TranslateRequest, text: str, unread: int | None = None) -> Translation:
+        """Start on one text; it pauses while the reader is `unread` bytes behind.
+
+        Raises UnknownLanguage and what the prompt form refuses.
+        """
         source, target = self._languages(request)
         translation = Translation(
             self.engine,
@@ -97,6 +100,7 @@ class _TranslateBase(BodyHandler):
                 ignore_eos=request.ignore_eos,
                 client=self.request.remote_ip or "",
                 shared=request.cache,
+                unread=unread,
             ),
             self.config.engine.lookahead,
         )
@@ -227,10 +231,14 @@ class TranslateStreamHandler(_TranslateBase, Following):
 
     async def _stream(self, request: TranslateRequest, text: str) -> None:
         """A stream that ends with its connection."""
-        translation = self.begin(request, text)
         streams = self.config.streams
+        unread = streams.unread_bytes // 2
+        translation = self.begin(request, text, unread)
         stream = sse.EventStream(
-            self, heartbeat=streams.heartbeat, stall_timeout=streams.stall_timeout
+            self,
+            heartbeat=streams.heartbeat,
+            stall_timeout=streams.stall_timeout,
+            unread_bytes=unread,
         )
         stream.open()
         try:
@@ -262,7 +270,7 @@ class TranslateStreamHandler(_TranslateBase, Following):
     ) -> None:
         """A stream that goes on without its connection; it takes over what is `held` for it."""
         self._streams.make_room()
-        translation = self.begin(request, text)
+        translation = self.begin(request, text, self.config.streams.unread_bytes // 2)
         self.outlived = True
         stream = self._streams.start(
             self._frames(translation, request), translation.cancel, held.pop_all()

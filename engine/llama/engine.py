@@ -135,17 +135,18 @@ class LocalEngine:
         segment that does not fit a sequence (see `fits`).
         """
         loaded = self._ready()
-        key = replace(job, client="") if job.shared and job.sampling.greedy else None
+        sharable = job.shared and job.sampling.greedy
+        key = replace(job, client="", unread=None) if sharable else None
         same = loaded.under_way.get(key) if key else None
         if same is not None and not same.over:
-            return same.join()
+            return same.join(job.unread)
         prompt, context = loaded.take(job), loaded.size.context
         if len(prompt) >= context:
             raise ModelError(f"{len(prompt)} tokens do not fit a sequence of {context}.")
         decoding = Decoding(job)
         decoding.prompt_tokens = len(prompt)
-        decoding.on_cancel = loaded.scheduler.note_cancel
-        generation = decoding.join()
+        decoding.on_cancel = decoding.on_resume = loaded.scheduler.note_change
+        generation = decoding.join(job.unread)
         if key:
             loaded.under_way[key] = decoding
             decoding.on_end = lambda: _forget(loaded.under_way, key, decoding)
@@ -172,6 +173,7 @@ class LocalEngine:
             ready=not scheduler.ended,
             running=running,
             queued=scheduler.queued,
+            paused=scheduler.paused,
             sequences_used=running,
             sequences=size.sequences,
             kv_used=scheduler.kv_used,

@@ -36,19 +36,19 @@ class Places:
         """The live sequences in ascending ids."""
         return (slot for slot in list(self._slots) if slot is not None)
 
-    def at(self, place: int) -> Sequence | None:
-        """Who lives under an id."""
-        return self._slots[place]
-
     def kept(self, place: int) -> int:
-        """How many tokens the cache keeps under an id where nobody lives."""
-        return len(self._cached[place])
+        """How many tokens the cache holds under an id: a sequence's, or those of a past prompt."""
+        slot = self._slots[place]
+        return len(self._cached[place]) if slot is None else slot.length
 
     def take_back(self, place: int) -> None:
-        """Remove what was decoded behind the kept tokens of an id where nobody lives."""
-        if not self._context.truncate(place, len(self._cached[place])):
-            self._context.clear(place)
-            self._cached[place] = []
+        """Remove what was decoded behind those tokens."""
+        if self._context.truncate(place, self.kept(place)):
+            return
+        self._context.clear(place)
+        self._cached[place] = []
+        if (slot := self._slots[place]) is not None:
+            slot.length = 0
 
     @property
     def full(self) -> bool:

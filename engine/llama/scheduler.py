@@ -12,6 +12,7 @@ import queue
 import time
 from collections.abc import Callable
 from math import isfinite
+from typing import Literal
 
 from engine.errors import BabelbrookError, DecodeFailed, ModelError, ShuttingDown
 from engine.generation import Decoding
@@ -52,10 +53,9 @@ class Scheduler:
         self._deliver = deliver
         self._size = self._context.size
         self._batch = Batch(self._size.batch)
-        self._commands: queue.SimpleQueue[Sequence | None] = queue.SimpleQueue()
-        self._cancellations = 0  # how many there were, written by the loop
-        self._cancellations_seen = 0
+        self._commands: queue.SimpleQueue[Sequence | Literal["look", "stop"]] = queue.SimpleQueue()
         self._waiting = Waiting()
+        self._parked: list[Sequence] = []  # paused ones that gave up their places
         self._places = Places(self._context)
         self._pace = Pace(self._size.sequences)
         self._crew = crew
@@ -84,13 +84,13 @@ class Scheduler:
         end = context if max_tokens is None else min(context, len(prompt) + max_tokens)
         self._commands.put(Sequence(decoding, prompt, end))
 
-    def note_cancel(self) -> None:
-        """Somebody has left: look through those that wait at the next step."""
-        self._cancellations += 1
+    def note_change(self) -> None:
+        """A decoding was cancelled, or goes on after a pause: look at all before the next step."""
+        self._commands.put("look")
 
     def stop(self) -> None:
         """Fail what is live or waiting and let `run` return after the present step."""
-        self._commands.put(None)
+        self._commands.put("stop")
 
     @property
     def running(self) -> int:
@@ -108,6 +108,11 @@ class Scheduler:
         return self._waiting.urgent + self._commands.qsize()
 
     @property
+    def paused(self) -> int:
+        """Sequences whose readers are behind, with a place or without."""
+        return len(self._parked) + sum(each.decoding.paused for each in self._places)
+
+    @property
     def kv_used(self) -> int:
         """Cells of the KV cache that live sequences use."""
         return sum(sequence.length for sequence in self._places)
@@ -119,10 +124,9 @@ class Scheduler:
         while not self._stopping:
             try:
                 self._take_commands()
-                self._free_cancelled()
                 self._admit()
-                if self._places.live:
-                    self._step()
+                if live := self._active():
+                    self._step(live)
             except Exception:
                 logger.exception("The decode loop failed; all running streams end with an error.")
                 self._recover(DecodeFailed("The decode loop failed. Please try again."))
@@ -132,36 +136,73 @@ class Scheduler:
         self._hand_over()
         self._context.close()
 
+    def _active(self) -> list[Sequence]:
+        """The sequences with a place whose readers are not all behind."""
+        return [each for each in self._places if not each.decoding.paused]
+
     def _take_commands(self) -> None:
         """Take all commands there are; wait for one when there is nothing to do."""
-        idle = not self._places.live and not self._waiting
+        idle = not self._active() and not (self._waiting and self._can_admit())
+        look = False
         try:
             while True:
                 command = self._commands.get(block=idle)
                 idle = False
-                if command is None:
+                if command == "stop":
                     self._stopping = True
+                elif command == "look":
+                    look = True
                 else:
                     self._waiting.append(command)
         except queue.Empty:
             pass
+        if look:
+            self._free_cancelled()
+            self._unpark()
 
     def _free_cancelled(self) -> None:
         for sequence in self._places:
             if sequence.decoding.cancelled:
                 self._end(sequence, "", 0, "cancelled")
-        if self._cancellations_seen != self._cancellations:
-            self._cancellations_seen = self._cancellations
-            for sequence in self._waiting.drop_cancelled():
+        for sequence in self._waiting.drop_cancelled():
+            self._drop(sequence)
+
+    def _unpark(self) -> None:
+        """Those that go on wait for a place again, before all others of their client."""
+        parked, self._parked = self._parked, []
+        for sequence in parked:
+            if sequence.decoding.cancelled:
                 self._drop(sequence)
+            elif sequence.decoding.paused:
+                self._parked.append(sequence)
+            else:
+                self._waiting.append(sequence, first=True)
 
     def _drop(self, sequence: Sequence) -> None:
         sequence.close()
         self._news.append((sequence.decoding, "", 0, "cancelled"))
 
+    def _can_admit(self) -> bool:
+        """There is a place for somebody who waits, or one that a paused sequence gives up."""
+        if self._stopping or (self._full and self._active()):
+            return False
+        return not self._places.full or (self._waiting.urgent > 0 and self._paused() is not None)
+
+    def _paused(self) -> Sequence | None:
+        """The paused sequence in a place that would be the cheapest to read again."""
+        paused = (each for each in self._places if each.decoding.paused)
+        return min(paused, key=lambda each: len(each.tokens), default=None)
+
+    def _park(self, paused: Sequence) -> None:
+        """Take a paused sequence's place; it is read again when its reader has caught up."""
+        self._places.free(paused)
+        self._parked.append(paused)
+
     def _admit(self) -> None:
         """Give free places to those who wait; where nobody does, keep the ids dense by moving."""
-        while self._waiting and not (self._full or self._stopping or self._places.full):
+        while self._waiting and self._can_admit():
+            if self._places.full and (paused := self._paused()) is not None:
+                self._park(paused)
             sequence = self._waiting.pop()
             if sequence.decoding.cancelled:
                 self._drop(sequence)
@@ -178,9 +219,8 @@ class Scheduler:
         if not decoding.job.sampling.greedy and sequence.sampler is None:
             sequence.sampler = Sampler(decoding.job.sampling, self._model.vocab_size)
 
-    def _step(self) -> None:
+    def _step(self, live: list[Sequence]) -> None:
         begun = time.perf_counter()
-        live = list(self._places)
         chunk = self._prompts.next(live)
         try:
             seconds = self._read(chunk) if chunk else self._advance(live)
@@ -235,8 +275,9 @@ class Scheduler:
         rows: list[tuple[Sequence, int]] = []
         fed: list[Sequence] = []
         fillers: list[int] = []
+        at_place = {sequence.id: sequence for sequence in live}
         for place in range(self._width(live)):
-            sequence = places.at(place)
+            sequence = at_place.get(place)
             if sequence is not None:
                 fed.append(sequence)
                 if sequence.pending == 1:
@@ -312,7 +353,13 @@ class Scheduler:
         self.service_seconds = mean + _WEIGHT * (seconds - mean) if mean else seconds
 
     def _on_decode_error(self, error: DecodeError) -> None:
-        """No room: the youngest goes back to the queue. Anything else: all fail, a new context."""
+        """No room: one that is paused gives up its place, or the youngest goes back to the queue.
+
+        Anything else: all fail, a new context.
+        """
+        if error.no_room and (paused := self._paused()) is not None:
+            self._park(paused)
+            return
         if error.no_room and self._places.live > 1:
             youngest = max(self._places, key=lambda sequence: sequence.decoding.submitted)
             self._preempt(youngest)
@@ -349,9 +396,9 @@ class Scheduler:
         self._fail_live(error)
         while not self._commands.empty():
             command = self._commands.get()
-            if command is not None:
+            if isinstance(command, Sequence):
                 self._waiting.append(command)
-        for sequence in self._waiting.pop_all():
+        for sequence in (*self._parked, *self._waiting.pop_all()):
             sequence.close()
             self._news.append((sequence.decoding, "", 0, error))
 

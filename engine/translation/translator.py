@@ -30,6 +30,7 @@ class TranslationRequest:
     ignore_eos: bool = False
     client: str = ""
     shared: bool = False
+    unread: int | None = None  # bytes that the reader may be behind in each segment
 
 
 class Translation:
@@ -148,6 +149,7 @@ class Translation:
             ahead=ahead,
             client=request.client,
             shared=request.shared,
+            unread=request.unread,
         )
 
     def _at_the_head(self, generation: Generation) -> Generation:

@@ -227,7 +227,10 @@ class State:
     gauges: dict[str, float]
 
 
-GAUGES = ("requests_running", "requests_queued", "sequences_used", "kv_used_ratio")
+GAUGES = (
+    *("requests_running", "requests_queued", "requests_paused"),
+    *("sequences_used", "kv_used_ratio"),
+)
 
 
 def gauge(server: ServerProcess, name: str) -> float:
