@@ -37,7 +37,7 @@ class Server:
         """Start `command`, which may hold `{port}`, and wait until `health` answers 200."""
         self.name = name
         self.port = free_port()
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115
+        self._log = tempfile.TemporaryFile("a+b")  # noqa: SIM115
         self._process = subprocess.Popen(
             [part.replace("{port}", str(self.port)) for part in command],
             cwd=ROOT,

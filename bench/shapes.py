@@ -201,7 +201,7 @@ def check(path: Path) -> bool:
     from engine.llama.model import Model
 
     model = Model(path)
-    context = Context(model, ContextSize(1, 256, 64, 1, 1))
+    context = Context(model, ContextSize(1, 256, 64, 1))
     batch = Batch(64)
     batch.add_chunk(model.tokenize("A few words.", special=False), 0, 0, output=True)
     context.decode(batch)

@@ -64,8 +64,9 @@ class ServerProcess:
         command: Sequence[str] = (sys.executable, "server.py"),
         stderr: Any = None,
     ) -> None:
-        self._log = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
-        self._out = tempfile.TemporaryFile("w+", encoding="utf-8")  # noqa: SIM115
+        # To append: the child shares the place in the file, and reading here would move it.
+        self._log = tempfile.TemporaryFile("a+", encoding="utf-8")  # noqa: SIM115
+        self._out = tempfile.TemporaryFile("a+", encoding="utf-8")  # noqa: SIM115
         self.process = subprocess.Popen(
             [*command, "--port", "0", *flags],
             cwd=ROOT,
