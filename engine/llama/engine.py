@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from tornado.ioloop import IOLoop
 
-from engine.errors import BabelbrookError, ModelError, NotReady
+from engine.errors import BabelbrookError, ModelError, NotReady, ShuttingDown
 from engine.generation import Decoding, Generation, Job
 from engine.interface import EngineStatus
 from engine.llama import sizing
@@ -88,6 +88,7 @@ class LocalEngine:
         self._loop = IOLoop.current()
         self._loaded: _Loaded | None = None
         self._run: Future[None] | None = None
+        self._stopping = False
 
     async def start(self) -> None:
         """Load the model on the decode thread and begin to decode. Raises ModelError."""
@@ -125,8 +126,14 @@ class LocalEngine:
     def _ready(self) -> _Loaded:
         loaded = self._loaded
         if loaded is None or loaded.scheduler.ended:
-            raise NotReady("No model is ready to answer yet.")
+            raise self._not_ready()
         return loaded
+
+    def _not_ready(self) -> NotReady:
+        """Why nothing can be answered. A text may be between two segments when a drain ends."""
+        if self._stopping:
+            return ShuttingDown("The server is shutting down.")
+        return NotReady("No model is ready to answer yet.")
 
     def submit(self, job: Job) -> Generation:
         """Queue a job, or join the decoding of the same one where the job allows it.
@@ -152,7 +159,7 @@ class LocalEngine:
             decoding.on_end = lambda: _forget(loaded.under_way, key, decoding)
         loaded.scheduler.submit(decoding, prompt, job.max_tokens)
         if loaded.scheduler.ended:  # it may have ended since, and then nobody took the job
-            decoding.fail(NotReady("The engine has stopped."))
+            decoding.fail(self._not_ready())
         return generation
 
     def fits(self, text: str, source_lang: str | None, target_lang: str) -> bool:
@@ -199,6 +206,7 @@ class LocalEngine:
 
     def stop(self) -> None:
         """End what runs and free the model, on the decode thread; returns at once."""
+        self._stopping = True
         if self._loaded is not None:
             self._loaded.scheduler.stop()
         self._executor.shutdown(wait=False)
