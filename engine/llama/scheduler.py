@@ -1,4 +1,4 @@
-"""The decode loop: one thread, one context, every live sequence in one batch.
+"""The decode loop: one thread, one context, all running streams in one batch.
 
 Each step: take commands, free cancelled sequences, admit waiting jobs to free sequence ids, decode
 either part of a prompt or one token of every running stream, sample, hand the new text over in one
@@ -176,7 +176,7 @@ class Scheduler:
             elif sequence.decoding.paused:
                 self._parked.append(sequence)
             else:
-                self._waiting.append(sequence, first=True)
+                self._waiting.put_back(sequence)
 
     def _drop(self, sequence: Sequence) -> None:
         sequence.close()
@@ -252,7 +252,7 @@ class Scheduler:
         seconds = self._decode(self._crew.for_prompts)
         sequence.length += chunk.tokens
         if count > chunk.tokens:
-            self._context.truncate(sequence.id, sequence.length)
+            self._places.take_back(sequence.id)
         self._pace.note_chunk(count, seconds, first=start == 0)
         if chunk.output:
             self._accept([sequence], self._choose([(sequence, -1)], 1))

@@ -27,10 +27,10 @@ _SHARE = 0.01  # of the time that slow trials may cost
 
 def fastest(model: Model, size: ContextSize) -> int:
     """The number of decode threads up to `size.threads` to use; takes well below a second."""
-    rows = min(_ROWS, size.sequences)
-    small = replace(size, sequences=rows, context=256, batch=max(32, rows))
     if size.threads == 1:
         return 1
+    rows = min(_ROWS, size.sequences)
+    small = replace(size, sequences=rows, context=256, batch=max(32, rows))
     context = Context(model, small)
     try:
         best, best_seconds = size.threads, _step_seconds(context, rows, size.threads)

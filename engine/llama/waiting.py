@@ -67,6 +67,13 @@ class Waiting:
         ahead = sequence.decoding.job.ahead
         (self._ahead if ahead else self._now).append(sequence, first=first)
 
+    def put_back(self, sequence: Sequence) -> None:
+        """Queue a sequence whose reader waits for it, before all others of its client.
+
+        It may have been begun ahead of that reader, but is so no longer.
+        """
+        self._now.append(sequence, first=True)
+
     def pop(self) -> Sequence:
         """The next one. Raises KeyError when there is none."""
         return (self._now or self._ahead).pop()

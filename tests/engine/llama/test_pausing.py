@@ -116,6 +116,23 @@ def test_a_shared_decode_pauses_only_when_all_readers_are_behind(with_engine: Wi
     with_engine(test)
 
 
+def test_a_segment_that_was_ahead_does_not_yield_once_its_reader_waits(with_engine: With) -> None:
+    """It was begun ahead, paused and lost its place; others keep coming, and it has its turn."""
+
+    async def test(engine: LocalEngine) -> None:
+        whole = await text_of(engine.submit(job(**LONG)))
+        ahead = engine.submit(job(**LONG, unread=UNREAD, ahead=True))
+        await paused(engine, 1)
+        crowd = [engine.submit(job(**LONG)) for _ in range(30)]
+        reading = asyncio.ensure_future(text_of(ahead))
+        assert await asyncio.wait_for(reading, 60) == whole
+        assert sum(generation.finish is None for generation in crowd) > 20
+        for generation in crowd:
+            generation.cancel()
+
+    with_engine(test, sequences=1)
+
+
 def test_cancelling_a_paused_generation_frees_everything(with_engine: With) -> None:
     async def test(engine: LocalEngine) -> None:
         held, parked = (engine.submit(job(**LONG, unread=UNREAD)) for _ in range(2))
