@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import sys
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
@@ -23,11 +22,6 @@ from engine.settings import Engine as EngineSettings
 from engine.translation.prompts import ChatTemplate, PromptForm
 
 logger = logging.getLogger("babelbrook.engine")
-
-# Seconds after which a thread that wants the interpreter gets it. With Python's 5 ms the decode
-# thread, back from llama_decode, waits while the event loop writes the last step's frames: 16
-# streams of the embedded model gave 3,200 tokens/s with 5 ms, 3,800 with this, no more with less.
-_SWITCH_SECONDS = 0.0005
 
 
 @dataclass(slots=True)
@@ -92,7 +86,6 @@ class LocalEngine:
 
     async def start(self) -> None:
         """Load the model on the decode thread and begin to decode. Raises ModelError."""
-        sys.setswitchinterval(_SWITCH_SECONDS)
         loop = asyncio.get_running_loop()
         self._loaded = loaded = await loop.run_in_executor(self._executor, self._load)
         self._run = self._executor.submit(_decode, loaded)

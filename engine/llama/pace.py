@@ -2,9 +2,9 @@
 steps of the running streams, and with how many rows a decode had better be filled up.
 
 llama.cpp's matrix kernels for repacked weights work on four rows at a time, and on the one to three
-that are left over one by one: 15 rows of a 0.5B-parameter Q4_0 model took 49 ms where 16 took 33,
-and a prompt of 31 tokens 54 ms where 32 took 44. Other kernels know no such steps, so both ways are
-tried and the faster one is kept.
+that are left over one by one: 15 rows of a 0.5B-parameter Q4_0 model took 51 ms where 16 took 35,
+and a prompt of 31 tokens 59 ms where 32 took 48 (bench/rows.py). Other kernels know no such steps,
+so both ways are tried and the faster one is kept.
 """
 
 from __future__ import annotations

@@ -19,8 +19,11 @@ _ROWS = 8  # sequences that decode together in the measurement
 _STEPS = 12
 _LONG_STEP = 0.05  # seconds; from here on all cores are best and nothing need be measured
 _CLEAR_GAIN = 1.1  # more threads must be so much faster to be worth the cores they take
-_PERIOD = 1.0  # seconds between two trials of another number, at least
-_TRIAL = 3  # steps of a trial
+_PERIOD = 2.0  # seconds between two trials of another number, at least
+_TRIAL = 7  # steps of a trial; their median counts
+# How much faster a trial must be. On a crowded machine fewer threads are many times as fast; what
+# is less is as often the event loop, which had a core for a moment.
+_FOLLOWED_GAIN = 1.3
 _CHANGED = 2.0  # times as long as before
 _SHARE = 0.01  # of the time that slow trials may cost
 
@@ -77,7 +80,7 @@ class Crew:
     """The number of threads from step to step.
 
     Other work comes and goes on a machine, so now and then a few steps run with another
-    number of threads, and it stays where these were a tenth faster. A trial that was slow makes the
+    number of threads, and it stays where these were clearly faster. A trial that was slow makes the
     next one wait, so that trials cost about a hundredth of the time.
     """
 
@@ -141,7 +144,7 @@ class Crew:
 
     def _decide(self, seconds: float) -> None:
         gain = self._base_seconds / seconds
-        if gain > _CLEAR_GAIN:
+        if gain > _FOLLOWED_GAIN:
             self._base = self.count
         self.count = self._base
         lost = max(0.0, seconds - self._base_seconds) * _TRIAL
