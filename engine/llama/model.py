@@ -54,6 +54,8 @@ class Model:
         params.n_gpu_layers, params.main_gpu = n_gpu_layers, main_gpu
         params.split_mode = _SPLIT_MODES[split_mode]
         self.path = path
+        # On a GPU small chunks cost much, and nobody promises equal bits.
+        self.on_gpu = bool(llama_cpp.llama_supports_gpu_offload()) and n_gpu_layers != 0
         self.handle = llama_cpp.llama_model_load_from_file(str(path).encode(), params)
         if not self.handle:
             reason = library.take_last_error() or "llama.cpp refused it"

@@ -21,7 +21,7 @@ from engine.llama.context import Context, DecodeError
 from engine.llama.model import Model
 from engine.llama.pace import Pace
 from engine.llama.places import Places
-from engine.llama.prompts import Chunk, PromptReader
+from engine.llama.prompts import EXACT, Chunk, PromptReader
 from engine.llama.sampling import Sampler, greedy
 from engine.llama.sequence import Sequence
 from engine.llama.threads import Crew
@@ -59,7 +59,8 @@ class Scheduler:
         self._places = Places(self._context)
         self._pace = Pace(self._size.sequences)
         self._crew = crew
-        self._prompts = PromptReader(self._pace, self._size.batch)
+        chunk = self._size.batch if model.on_gpu else min(self._size.batch, EXACT)
+        self._prompts = PromptReader(self._pace, chunk)
         self._may_fill = model.takes_back  # tokens that were fed only to fill up
         self._full = False  # the cache had no room: admit nobody until a sequence ends
         self._stopping = False

@@ -22,8 +22,10 @@ from tests.faults.conftest import (
 
 SMALL = 2304  # bytes; the least that Linux gives a socket for receiving, doubled
 STALL = 65.0  # seconds that a reader may take nothing
-TEXT = "Where is the station? Good morning. I am tired. She reads a book. We live here. Thank you."
-LARGE = {**LONG, "text": TEXT}  # answered by some 15 kB of frames, sentence by sentence
+# Drawn, not greedy, so that every token brings text: past its end a greedy answer brings little. A
+# seed makes it the same each time.
+WILD = {"temperature": 1.5, "top_k": 0, "top_p": 1.0, "min_p": 0.0, "seed": 1}
+LARGE = {**LONG, **WILD, "text": "Where is the station? Good morning."}  # some 15 kB of frames
 
 
 @pytest.fixture(scope="module")

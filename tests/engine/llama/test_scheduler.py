@@ -125,6 +125,28 @@ def test_chunked_prompts_give_the_same_text(with_engine: With) -> None:
     assert with_engine(test, batch=32) == with_engine(test, batch=512)
 
 
+def test_a_long_prompt_gives_the_same_answer_alone_and_in_company(with_engine: With) -> None:
+    """Drawn with a seed at a high temperature, which the slightest difference of logits changes."""
+    text = "My father likes to read books in the evening, and my mother sings. " * 12
+
+    async def test(engine: LocalEngine) -> None:
+        def wild() -> Generation:
+            sampling = Sampling(seed=3, **_WILD)
+            return engine.submit(job(text, sampling=sampling, ignore_eos=True, max_tokens=60))
+
+        first = wild()
+        assert first.prompt_tokens > 180
+        alone = await text_of(first)
+        for company in (1, 3, 6):
+            others = [engine.submit(job(f"{n} dogs.", **LONG)) for n in range(company)]
+            await asyncio.gather(*map(started, others))
+            assert await text_of(wild()) == alone
+            for other in others:
+                other.cancel()
+
+    with_engine(test, sequences=8)
+
+
 @pytest.mark.parametrize("settings", [{"kv_type": "q8_0"}, {"flash_attention": "on"}])
 def test_other_caches_and_kernels_translate_as_well(
     with_engine: With, settings: dict[str, str]
