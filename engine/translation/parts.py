@@ -19,7 +19,7 @@ class Part:
 
     `text` is what a reader sees of it, escapes and entities decoded; None where nothing is to be
     translated and `raw` goes out as it is. `keeps` are spans of `text` in characters, ascending and
-    apart, that come out as they are and equally often: markup inside a sentence, code, placeholders.
+    apart, that come out as they are and equally often: markup in a sentence, code, placeholders.
 
     `encoder` makes the function that brings translated text back into the format. That function is
     called with one run after the other, in order, and never with a keep; it may carry state from
