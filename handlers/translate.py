@@ -2,159 +2,30 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
-from engine.errors import (
-    BabelbrookError,
-    BadRequest,
-    NotReady,
-    Overloaded,
-    TextTooLong,
-    UnknownLanguage,
-)
-from engine.generation import Sampling
-from engine.interface import Engine
-from engine.models.pool import Pool
-from engine.settings import Settings
-from engine.translation import languages
-from engine.translation.translator import Translation, TranslationRequest
+from engine.errors import BadRequest
+from engine.translation.translator import Translation
 from handlers import sse
-from handlers.activity import Activity
-from handlers.base import BodyHandler
-from handlers.metrics import Metrics
 from handlers.presence import watched
 from handlers.resume import Following, ResumableStreams
 from handlers.schemas import TranslateRequest, parse_translate
+from handlers.translating import TextStreaming, Translating
 
-_SAMPLING_FIELDS = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty")
 
-
-class _TranslateBase(BodyHandler):
-    """From a body to translations; what both endpoints share."""
-
-    engine: Engine  # of this request's model, whatever is selected meanwhile
-    outlived = False  # the translations go on when the client leaves
-
-    def initialize(
-        self, pool: Pool, settings: Settings, activity: Activity, metrics: Metrics
-    ) -> None:
-        self.pool, self.config = pool, settings
-        self.activity, self.metrics = activity, metrics
-        self.body_limit = settings.limits.body_bytes
-        self._translations: set[Translation] = set()  # those under way
-        self._prompt_tokens = self._output_tokens = 0  # of those that have ended
-
-    def on_connection_close(self) -> None:
-        """The client has left: free its sequences at the next decode step."""
-        super().on_connection_close()
-        if not self.outlived:
-            self.cancel()
-
-    def cancel(self) -> None:
-        """End the translations; the handler goes on behind them."""
-        for translation in list(self._translations):
-            translation.cancel()
+class _OwnBody(Translating):
+    """Both endpoints take the same body."""
 
     def read_request(self) -> tuple[TranslateRequest, list[str]]:
         """Parse the body. Raises what is wrong with it."""
         request, ignored = parse_translate(self.json_object())
-        texts = [request.text] if isinstance(request.text, str) else request.text
-        limits = self.config.limits
-        if len(texts) > limits.texts:
-            raise TextTooLong(
-                f"The list holds more than {limits.texts:,} texts. Send fewer at a time."
-            )
-        if sum(len(text.encode()) for text in texts) > limits.text_bytes:
-            raise TextTooLong(
-                f"The text is longer than {limits.text_bytes:,} bytes. Send it in parts."
-            )
+        self.check_size([request.text] if isinstance(request.text, str) else request.text)
         return request, ignored
 
-    def check(self, request: TranslateRequest) -> None:
-        """Before anything is begun. Raises UnknownLanguage, NotReady and Overloaded."""
-        self._languages(request)
-        status = self.engine.status()
-        if not status.ready:
-            raise NotReady("No model is ready to answer yet.")
-        if status.queued >= self.config.limits.queue:
-            raise Overloaded("Too many requests wait already.", status.wait_seconds)
 
-    def begin(self, request: TranslateRequest, text: str, unread: int | None = None) -> Translation:
-        """Start on one text; it pauses while the reader is `unread` bytes behind.
-
-        Raises UnknownLanguage and what the prompt form refuses.
-        """
-        source, target = self._languages(request)
-        translation = Translation(
-            self.engine,
-            TranslationRequest(
-                text=text,
-                source_lang=source,
-                target_lang=target,
-                sampling=self._sampling(request),
-                max_tokens=request.max_tokens,
-                ignore_eos=request.ignore_eos,
-                client=self.request.remote_ip or "",
-                shared=request.cache,
-                unread=unread,
-            ),
-            self.config.engine.lookahead,
-        )
-        self._translations.add(translation)
-        return translation
-
-    def end(self, translation: Translation) -> None:
-        """Stop a translation where it still runs, and add up what it took."""
-        translation.cancel()
-        if translation not in self._translations:
-            return
-        self._translations.remove(translation)
-        if translation.first_text is not None and "ttft_ms" not in self.log_fields:
-            self.log_fields["ttft_ms"] = round((translation.first_text - self.begun) * 1000, 1)
-        self._prompt_tokens += translation.prompt_tokens
-        self._output_tokens += translation.output_tokens
-
-    def _languages(self, request: TranslateRequest) -> tuple[str | None, str]:
-        entry, defaults = self.engine.entry, self.config.translation
-        target = defaults.target_lang if request.target_lang is None else request.target_lang
-        source = defaults.source_lang if request.source_lang is None else request.source_lang
-        for name, value in (("target_lang", target), ("source_lang", source)):
-            if not isinstance(value, str):
-                known = entry.target_langs if name == "target_lang" else entry.source_langs
-                raise UnknownLanguage(f"'{name}' must be a string, one of {', '.join(known)}.")
-        if source.lower() == "auto":
-            known = entry.source_langs
-            source_code = known[0] if len(known) == 1 else None
-        else:
-            source_code = languages.choose(source, entry.source_langs)
-        return source_code, languages.choose(target, entry.target_langs)
-
-    def _sampling(self, request: TranslateRequest) -> Sampling:
-        """The request's own fields before what the model's makers recommend."""
-        recommended = self.engine.entry.sampling
-        fields: dict[str, Any] = {}
-        for name in _SAMPLING_FIELDS:
-            own = getattr(request, name)
-            fields[name] = getattr(recommended, name) if own is None else own
-        return Sampling(seed=request.seed, **fields)
-
-    def usage(self) -> dict[str, int]:
-        """Tokens so far, also put into the access log."""
-        live = self._translations
-        usage = {
-            "prompt_tokens": self._prompt_tokens + sum(t.prompt_tokens for t in live),
-            "output_tokens": self._output_tokens + sum(t.output_tokens for t in live),
-        }
-        self.log_fields["prompt_tokens"] = usage["prompt_tokens"]
-        self.log_fields["tokens"] = usage["output_tokens"]
-        return usage
-
-
-class TranslateHandler(_TranslateBase):
+class TranslateHandler(_OwnBody):
     """The whole translation as JSON; a list of texts gives a list in the same order."""
 
     async def post(self) -> None:
@@ -164,7 +35,7 @@ class TranslateHandler(_TranslateBase):
             async with self.pool.lease(request.model) as self.engine:
                 self.check(request)
                 with watched(self):
-                    results = await self._translate_all(request, texts)
+                    results = await self.translate_all(request, texts)
             if self.aborted:
                 return
             self.activity.go_on()
@@ -177,43 +48,13 @@ class TranslateHandler(_TranslateBase):
             self.write_json(answer)
             await self.finish_within(self.config.streams.stall_timeout)
 
-    async def _translate_all(self, request: TranslateRequest, texts: list[str]) -> list[str]:
-        """Texts of a list go side by side, as many at a time as segments of one text would."""
-        results = [""] * len(texts)
-        turns = iter(enumerate(texts))
 
-        async def work() -> None:
-            for index, text in turns:
-                if text and not self.aborted:
-                    results[index] = await self._translate(request, text)
-
-        workers = min(self.config.engine.lookahead, len(texts))
-        tasks = [asyncio.ensure_future(work()) for _ in range(workers)]
-        try:
-            await asyncio.gather(*tasks)
-        finally:  # one has failed: end the others
-            for task in tasks:
-                task.cancel()
-            for translation in list(self._translations):
-                self.end(translation)
-        return results
-
-    async def _translate(self, request: TranslateRequest, text: str) -> str:
-        translation = self.begin(request, text)
-        try:
-            return await translation.joined()
-        finally:
-            self.end(translation)
-
-
-class TranslateStreamHandler(_TranslateBase, Following):
+class TranslateStreamHandler(_OwnBody, TextStreaming, Following):
     """The translation token by token, in the reference wire format."""
 
     def initialize(self, streams: ResumableStreams, **shared: Any) -> None:  # type: ignore[override]
         super().initialize(**shared)
         self._streams = streams
-        self._first_text: float | None = None
-        self._last_text = 0.0
 
     async def post(self) -> None:
         with self.activity.request(self.cancel):
@@ -231,15 +72,8 @@ class TranslateStreamHandler(_TranslateBase, Following):
 
     async def _stream(self, request: TranslateRequest, text: str) -> None:
         """A stream that ends with its connection."""
-        streams = self.config.streams
-        unread = streams.unread_bytes // 2
-        translation = self.begin(request, text, unread)
-        stream = sse.EventStream(
-            self,
-            heartbeat=streams.heartbeat,
-            stall_timeout=streams.stall_timeout,
-            unread_bytes=unread,
-        )
+        translation = self.begin(request, text, self.unread_bytes)
+        stream = self.event_stream()
         stream.open()
         try:
             await self._send(stream, translation, request)
@@ -254,15 +88,13 @@ class TranslateStreamHandler(_TranslateBase, Following):
     ) -> None:
         try:
             await stream.run(
-                translation.pieces(),
-                translation.poke,
-                lambda texts: self._observe(translation),
+                translation.pieces(), translation.poke, lambda texts: self.observe(translation)
             )
             frames = self._last_frames(request)
         except sse.ReaderGone:
             raise
         except Exception as failure:
-            frames = [self._failed(failure)]
+            frames = [self.failure_frame(self.told(failure))]
         await stream.send(frames)
 
     async def _stream_resumable(
@@ -270,7 +102,7 @@ class TranslateStreamHandler(_TranslateBase, Following):
     ) -> None:
         """A stream that goes on without its connection; it takes over what is `held` for it."""
         self._streams.make_room()
-        translation = self.begin(request, text, self.config.streams.unread_bytes // 2)
+        translation = self.begin(request, text, self.unread_bytes)
         self.outlived = True
         stream = self._streams.start(
             self._frames(translation, request), translation.cancel, held.pop_all()
@@ -286,11 +118,11 @@ class TranslateStreamHandler(_TranslateBase, Following):
         try:
             async for texts in translation.pieces():
                 if texts:
-                    self._observe(translation)
+                    self.observe(translation)
                     yield list(map(sse.data, texts))
             frames = self._last_frames(request)
         except Exception as failure:
-            frames = [self._failed(failure)]
+            frames = [self.failure_frame(self.told(failure))]
         finally:
             self.end(translation)
         yield frames
@@ -301,22 +133,3 @@ class TranslateStreamHandler(_TranslateBase, Following):
         if request.stream_options and request.stream_options.usage:
             return [sse.event("usage", self.usage()), sse.DONE]
         return [sse.DONE]
-
-    def _failed(self, failure: Exception) -> str:
-        """The event that ends a failed stream: its headers are out, there is no other answer."""
-        if not isinstance(failure, BabelbrookError):
-            self.log_exception(type(failure), failure, failure.__traceback__)
-            failure = BabelbrookError("The translation failed. Please try again.")
-        self.log_fields["error"] = failure.code
-        return sse.error(failure)
-
-    def _observe(self, translation: Translation) -> None:
-        now = time.monotonic()
-        if self._first_text is None:
-            self._first_text = now
-            self.metrics.ttft.observe(now - self.begun)
-            if (waited := translation.queue_seconds) is not None:
-                self.metrics.queue.observe(waited)
-        else:
-            self.metrics.token_gap.observe(now - self._last_text)
-        self._last_text = now

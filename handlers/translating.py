@@ -1,0 +1,246 @@
+"""From a request to translations: what all the APIs that translate share."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from typing import Any, Protocol
+
+from engine.errors import BabelbrookError, NotReady, Overloaded, TextTooLong, UnknownLanguage
+from engine.generation import Sampling
+from engine.interface import Engine
+from engine.models.pool import Pool
+from engine.settings import Settings
+from engine.translation import languages
+from engine.translation.translator import Translation, TranslationRequest
+from handlers import sse
+from handlers.activity import Activity
+from handlers.base import BodyHandler
+from handlers.metrics import Metrics
+from handlers.schemas import TranslateRequest
+
+_SAMPLING_FIELDS = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty")
+
+
+class Source(Protocol):
+    """Text that comes piece by piece, a `Translation` above all."""
+
+    first_text: float | None
+
+    @property
+    def prompt_tokens(self) -> int: ...
+
+    @property
+    def output_tokens(self) -> int: ...
+
+    @property
+    def queue_seconds(self) -> float | None: ...
+
+    def pieces(self) -> AsyncIterator[list[str]]: ...
+
+    def poke(self) -> None: ...
+
+    def cancel(self) -> None: ...
+
+
+class Translating(BodyHandler):
+    """A handler that begins translations, and ends them when its client leaves."""
+
+    engine: Engine  # of this request's model, whatever is selected meanwhile
+    outlived = False  # the translations go on when the client leaves
+
+    def initialize(
+        self, pool: Pool, settings: Settings, activity: Activity, metrics: Metrics
+    ) -> None:
+        self.pool, self.config = pool, settings
+        self.activity, self.metrics = activity, metrics
+        self.body_limit = settings.limits.body_bytes
+        self._sources: set[Source] = set()  # those under way
+        self._prompt_tokens = self._output_tokens = 0  # of those that have ended
+
+    def on_connection_close(self) -> None:
+        """The client has left: free its sequences at the next decode step."""
+        super().on_connection_close()
+        if not self.outlived:
+            self.cancel()
+
+    def cancel(self) -> None:
+        """End the translations; the handler goes on behind them."""
+        for source in list(self._sources):
+            source.cancel()
+
+    def check_size(self, texts: list[str]) -> None:
+        """Raises TextTooLong for too many texts, or too long ones."""
+        limits = self.config.limits
+        if len(texts) > limits.texts:
+            raise TextTooLong(
+                f"The list holds more than {limits.texts:,} texts. Send fewer at a time."
+            )
+        if sum(len(text.encode()) for text in texts) > limits.text_bytes:
+            raise TextTooLong(
+                f"The text is longer than {limits.text_bytes:,} bytes. Send it in parts."
+            )
+
+    def check(self, request: TranslateRequest) -> None:
+        """Before anything is begun. Raises UnknownLanguage, NotReady and Overloaded."""
+        self._languages(request)
+        self.check_room()
+
+    def check_room(self) -> None:
+        """Raises NotReady and Overloaded."""
+        status = self.engine.status()
+        if not status.ready:
+            raise NotReady("No model is ready to answer yet.")
+        if status.queued >= self.config.limits.queue:
+            raise Overloaded("Too many requests wait already.", status.wait_seconds)
+
+    def begin(self, request: TranslateRequest, text: str, unread: int | None = None) -> Translation:
+        """Start on one text; it pauses while the reader is `unread` bytes behind.
+
+        Raises UnknownLanguage and what the prompt form refuses.
+        """
+        source, target = self._languages(request)
+        translation = Translation(
+            self.engine,
+            TranslationRequest(
+                text=text,
+                source_lang=source,
+                target_lang=target,
+                sampling=self.sampling(request),
+                max_tokens=request.max_tokens,
+                ignore_eos=request.ignore_eos,
+                client=self.request.remote_ip or "",
+                shared=request.cache,
+                unread=unread,
+            ),
+            self.config.engine.lookahead,
+        )
+        self.keep(translation)
+        return translation
+
+    def keep(self, source: Source) -> None:
+        """From now on it is ended with the connection, and counts for the usage."""
+        self._sources.add(source)
+
+    def end(self, source: Source) -> None:
+        """Stop a source where it still runs, and add up what it took."""
+        source.cancel()
+        if source not in self._sources:
+            return
+        self._sources.remove(source)
+        if source.first_text is not None and "ttft_ms" not in self.log_fields:
+            self.log_fields["ttft_ms"] = round((source.first_text - self.begun) * 1000, 1)
+        self._prompt_tokens += source.prompt_tokens
+        self._output_tokens += source.output_tokens
+
+    def _languages(self, request: TranslateRequest) -> tuple[str | None, str]:
+        entry, defaults = self.engine.entry, self.config.translation
+        target = defaults.target_lang if request.target_lang is None else request.target_lang
+        source = defaults.source_lang if request.source_lang is None else request.source_lang
+        for name, value in (("target_lang", target), ("source_lang", source)):
+            if not isinstance(value, str):
+                known = entry.target_langs if name == "target_lang" else entry.source_langs
+                raise UnknownLanguage(f"'{name}' must be a string, one of {', '.join(known)}.")
+        if source.lower() == "auto":
+            known = entry.source_langs
+            source_code = known[0] if len(known) == 1 else None
+        else:
+            source_code = languages.choose(source, entry.source_langs)
+        return source_code, languages.choose(target, entry.target_langs)
+
+    def sampling(self, request: TranslateRequest) -> Sampling:
+        """The request's own fields before what the model's makers recommend."""
+        recommended = self.engine.entry.sampling
+        fields: dict[str, Any] = {}
+        for name in _SAMPLING_FIELDS:
+            own = getattr(request, name)
+            fields[name] = getattr(recommended, name) if own is None else own
+        return Sampling(seed=request.seed, **fields)
+
+    def usage(self) -> dict[str, int]:
+        """Tokens so far, also put into the access log."""
+        live = self._sources
+        usage = {
+            "prompt_tokens": self._prompt_tokens + sum(each.prompt_tokens for each in live),
+            "output_tokens": self._output_tokens + sum(each.output_tokens for each in live),
+        }
+        self.log_fields["prompt_tokens"] = usage["prompt_tokens"]
+        self.log_fields["tokens"] = usage["output_tokens"]
+        return usage
+
+    async def translate_all(self, request: TranslateRequest, texts: list[str]) -> list[str]:
+        """Texts of a list go side by side, as many at a time as segments of one text would."""
+        results = [""] * len(texts)
+        turns = iter(enumerate(texts))
+
+        async def work() -> None:
+            for index, text in turns:
+                if text and not self.aborted:
+                    results[index] = await self._translate_one(request, text)
+
+        workers = min(self.config.engine.lookahead, len(texts))
+        tasks = [asyncio.ensure_future(work()) for _ in range(workers)]
+        try:
+            await asyncio.gather(*tasks)
+        finally:  # one has failed: end the others
+            for task in tasks:
+                task.cancel()
+            for source in list(self._sources):
+                self.end(source)
+        return results
+
+    async def _translate_one(self, request: TranslateRequest, text: str) -> str:
+        translation = self.begin(request, text)
+        try:
+            return await translation.joined()
+        finally:
+            self.end(translation)
+
+
+class TextStreaming(Translating):
+    """A handler that sends text as it comes."""
+
+    def initialize(self, **shared: Any) -> None:  # type: ignore[override]
+        super().initialize(**shared)
+        self._first_text: float | None = None
+        self._last_text = 0.0
+
+    def event_stream(self) -> sse.EventStream:
+        """The one writer of this answer."""
+        streams = self.config.streams
+        return sse.EventStream(
+            self,
+            heartbeat=streams.heartbeat,
+            stall_timeout=streams.stall_timeout,
+            unread_bytes=self.unread_bytes,
+        )
+
+    @property
+    def unread_bytes(self) -> int:
+        """Bytes that a reader may be behind in the engine, and as many in the kernel."""
+        return self.config.streams.unread_bytes // 2
+
+    def told(self, failure: Exception) -> BabelbrookError:
+        """What a client is told of a failure, which is logged."""
+        if not isinstance(failure, BabelbrookError):
+            self.log_exception(type(failure), failure, failure.__traceback__)
+            failure = BabelbrookError("The translation failed. Please try again.")
+        self.log_fields["error"] = failure.code
+        return failure
+
+    def failure_frame(self, failure: BabelbrookError) -> str:
+        """The event that ends a failed stream."""
+        return sse.error(failure)
+
+    def observe(self, source: Source) -> None:
+        """New text is about to be sent: measure when it came."""
+        now = time.monotonic()
+        if self._first_text is None:
+            self._first_text = now
+            self.metrics.ttft.observe(now - self.begun)
+            if (waited := source.queue_seconds) is not None:
+                self.metrics.queue.observe(waited)
+        else:
+            self.metrics.token_gap.observe(now - self._last_text)
+        self._last_text = now
