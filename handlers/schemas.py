@@ -29,6 +29,7 @@ class TranslateRequest(BaseModel):
     text: str | list[str]
     target_lang: Any = None  # a language in any spelling; checked against the model's
     source_lang: Any = None
+    format: str = "text"  # one of engine.translation.formats
     model: str | None = None
     max_tokens: int | None = Field(None, ge=1, le=2**31 - 1)
     temperature: float | None = Field(None, ge=0, le=100)

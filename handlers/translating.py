@@ -12,7 +12,7 @@ from engine.generation import Sampling
 from engine.interface import Engine
 from engine.models.pool import Pool
 from engine.settings import Settings
-from engine.translation import languages
+from engine.translation import formats, languages
 from engine.translation.translator import Translation, TranslationRequest
 from handlers import sse
 from handlers.activity import Activity
@@ -83,8 +83,9 @@ class Translating(BodyHandler):
             )
 
     def check(self, request: TranslateRequest) -> None:
-        """Before anything is begun. Raises UnknownLanguage, NotReady and Overloaded."""
+        """Before anything is begun. Raises BadRequest, UnknownLanguage, NotReady and Overloaded."""
         self._languages(request)
+        formats.named(request.format)
         self.check_room()
 
     def check_room(self) -> None:
@@ -104,7 +105,7 @@ class Translating(BodyHandler):
         translation = Translation(
             self.engine,
             TranslationRequest(
-                text=text,
+                parts=formats.parts(request.format, text),
                 source_lang=source,
                 target_lang=target,
                 sampling=self.sampling(request),

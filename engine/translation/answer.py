@@ -4,14 +4,13 @@ from __future__ import annotations
 
 
 class Answer:
-    """Puts the segment's own white space where the model's was.
+    """Drops the white space around a model's answer; the segment's own stands there already.
 
-    White space around the answer is dropped (a tokenizer's leading blank, a chat model's last
-    newline); inside it is kept. Trailing white space waits until it is known to be inside.
+    White space around the answer (a tokenizer's leading blank, a chat model's last newline) is
+    dropped, inside it is kept. Trailing white space waits until it is known to be inside.
     """
 
-    def __init__(self, gap: str) -> None:
-        self._before = gap
+    def __init__(self) -> None:
         self._held = ""
         self.empty = True  # the model has said nothing yet
 
@@ -23,7 +22,7 @@ class Answer:
         if not body:
             self._held += piece
             return ""
-        out = f"{self._before}{self._held}{body}"
-        self._before, self._held = "", piece[len(body) :]
+        out = f"{self._held}{body}"
+        self._held = piece[len(body) :]
         self.empty = False
         return out

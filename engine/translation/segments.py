@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import re
 import unicodedata
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -40,6 +40,11 @@ _PARAGRAPH_BREAK = re.compile(
 )
 _UNIT_BREAK = {"sentence": _LINE_BREAK, "paragraph": _PARAGRAPH_BREAK}
 _GRAPHEME = regex.compile(r"\X")
+# What stands for a keep while borders are looked for: no letter, no blank, and for all its length
+# one character as people see them, because the second one joins whatever it follows.
+_KEEP, _KEEP_ON = "\ufffc", "\u034f"
+_REST_OF_KEEP = re.compile(f"{_KEEP_ON}*")
+_KEEPS_BEFORE_BLANK = re.compile(rf"(?:{_KEEP}{_KEEP_ON}*)+(?=\s|\Z)")
 # White space, control characters and blanks without width, a byte order mark among them: where they
 # surround a sentence they are no part of it, and small models are easily confused by them.
 _UNSEEN = "\u200b\u2060\ufeff" + "".join(
@@ -63,15 +68,19 @@ class Segment:
     start: int
 
 
-def segments(text: str, language: str | None, unit: Unit, fits: Fits) -> Iterator[Segment]:
+def segments(
+    text: str, language: str | None, unit: Unit, fits: Fits, keeps: Sequence[Span] = ()
+) -> Iterator[Segment]:
     """Cut `text` into segments of a unit, none longer than what `fits` accepts.
 
     Only a single character that does not fit comes all the same. `language` is a BCP-47 code whose
-    abbreviations are known not to end a sentence; None is treated as English.
+    abbreviations are known not to end a sentence; None is treated as English. No border falls into
+    one of `keeps`, which are ascending and apart, and letters in them do not count as text.
     """
+    seen = _masked(text, keeps) if keeps else text
     done = 0
-    for start, end in _spans(text, (language or "en").split("-")[0], unit, fits):
-        if _LETTER.search(text, start, end):
+    for start, end in _spans(text, seen, (language or "en").split("-")[0], unit, fits):
+        if _LETTER.search(seen, start, end):
             yield Segment(text[done:start], text[start:end], start)
         elif end - done >= _WINDOW:
             yield Segment(text[done:end], "", end)
@@ -82,22 +91,58 @@ def segments(text: str, language: str | None, unit: Unit, fits: Fits) -> Iterato
         yield Segment(text[done:], "", len(text))
 
 
-def _spans(text: str, language: str, unit: Unit, fits: Fits) -> Iterator[Span]:
+def around(segment: Segment, keeps: Iterable[Span]) -> Iterator[Segment]:
+    """The same, with every one of `keeps` in a gap; the offsets are those of the whole text.
+
+    >>> list(around(Segment(" ", "see <b>this", 1), [(5, 8)]))
+    [Segment(gap=' ', text='see', start=1), Segment(gap=' <b>', text='this', start=8)]
+    """
+    text, first = segment.text, segment.start
+    gap, done = segment.gap, 0
+    for start, end in [*keeps, (first + len(text), first + len(text))]:
+        run = text[done : start - first]
+        if _LETTER.search(run):
+            body = run.strip(_UNSEEN)
+            lead = run.index(body)
+            yield Segment(gap + run[:lead], body, first + done + lead)
+            gap = run[lead + len(body) :]
+        else:
+            gap += run
+        gap += text[start - first : end - first]
+        done = end - first
+    if gap:
+        yield Segment(gap, "", first + len(text))
+
+
+def _masked(text: str, keeps: Iterable[Span]) -> str:
+    """The text with other characters in the place of keeps, as many as these have."""
+    pieces: list[str] = []
+    done = 0
+    for start, end in keeps:
+        pieces += text[done:start], _KEEP, _KEEP_ON * (end - start - 1)
+        done = end
+    return "".join([*pieces, text[done:]])
+
+
+def _spans(text: str, seen: str, language: str, unit: Unit, fits: Fits) -> Iterator[Span]:
     """Spans of the segments' texts and, at least once a window, of what holds no letter."""
     at = 0
     while at < len(text):
-        letter = _LETTER.search(text, at, at + _WINDOW)
+        letter = _LETTER.search(seen, at, at + _WINDOW)
         if letter is None:
-            yield at, min(at + _WINDOW, len(text))
-            at += _WINDOW
+            end = min(at + _WINDOW, len(text))
+            if rest := _REST_OF_KEEP.match(seen, end):
+                end = rest.end()
+            yield at, end
+            at = end
             continue
         # Lines without a letter are left out at once: each by itself would take long.
-        before = _UP_TO_LAST_LINE_BREAK.match(text, at, letter.start())
+        before = _UP_TO_LAST_LINE_BREAK.match(seen, at, letter.start())
         start = before.end() if before else at
-        at, ends = _block(text, start, language, unit)
+        at, ends = _block(seen, start, language, unit)
         for piece in pairwise((start, *ends)) if unit == "sentence" else ((start, at),):
-            if _LETTER.search(text, *piece):
-                yield from _parts(text, *piece, ends, fits)
+            if _LETTER.search(seen, *piece):
+                yield from _parts(text, seen, *piece, ends, fits)
             else:
                 yield piece
 
@@ -132,24 +177,32 @@ def _sentence_ends(text: str, start: int, end: int, language: str) -> list[int]:
             raise
         logger.warning("sentencex failed on %d characters of '%s'.", len(window), language)
         return [end]
-    ends = (start + sentence["end_index"] for sentence in found)
+    ends = (_behind_keeps(text, start + sentence["end_index"], end) for sentence in found)
     return [place for place in ends if place < end and _between_characters(text, place)] + [end]
 
 
-def _parts(text: str, start: int, end: int, borders: Iterable[int], fits: Fits) -> Iterator[Span]:
+def _behind_keeps(text: str, place: int, end: int) -> int:
+    """A sentence's end, or that of what closes behind it (`</b>`): what a blank follows."""
+    found = _KEEPS_BEFORE_BLANK.match(text, place, end)
+    return found.end() if found else place
+
+
+def _parts(
+    text: str, seen: str, start: int, end: int, borders: Iterable[int], fits: Fits
+) -> Iterator[Span]:
     """The span without surrounding white space where it fits, else its halves, halved in turn.
 
     Halves rather than a full part and a rest: both are long enough to make sense.
     """
-    body = text[start:end]
+    body = seen[start:end]
     start, end = end - len(body.lstrip(_UNSEEN)), start + len(body.rstrip(_UNSEEN))
-    if end - start <= 1 or fits(text[start:end]):
+    if end - start <= 1 or not _LETTER.search(seen, start, end) or fits(text[start:end]):
         if start < end:
             yield start, end
         return
-    cut = _cut(text, start, end, borders, near=(start + end) // 2)
-    yield from _parts(text, start, cut, borders, fits)
-    yield from _parts(text, cut, end, borders, fits)
+    cut = _cut(seen, start, end, borders, near=(start + end) // 2)
+    yield from _parts(text, seen, start, cut, borders, fits)
+    yield from _parts(text, seen, cut, end, borders, fits)
 
 
 def _cut(text: str, start: int, end: int, borders: Iterable[int], *, near: int) -> int:

@@ -61,6 +61,8 @@ BODIES: dict[str, tuple[bytes, str]] = {
     "language is long": (b'{"text": "a", "target_lang": "%s"}' % (b"x" * 10_000), "ja, de, fr"),
     "language is control characters": (b'{"text": "a", "target_lang": "\\u0000"}', "ja, de, fr"),
     "source is unknown": (b'{"text": "a", "source_lang": "de"}', "it has en"),
+    "unknown format": (b'{"text": "a", "format": "docx"}', "'format' must be one of text"),
+    "format is a number": (b'{"text": "a", "format": 1}', "format"),
     "source is a number": (b'{"text": "a", "source_lang": 1}', "source_lang"),
     "temperature is a string": (b'{"text": "a", "temperature": "hot"}', "temperature"),
     "temperature below zero": (b'{"text": "a", "temperature": -1}', "temperature"),

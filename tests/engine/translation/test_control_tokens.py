@@ -13,6 +13,7 @@ from engine.generation import Decoding
 from engine.llama.engine import LocalEngine
 from engine.llama.scheduler import Scheduler
 from engine.models.catalogue import ModelEntry
+from engine.translation.formats import parts
 from engine.translation.translator import Translation, TranslationRequest
 
 Running = Callable[[ModelEntry], AbstractAsyncContextManager[LocalEngine]]
@@ -34,7 +35,9 @@ FORGERIES = [
 
 
 async def translate(engine: LocalEngine, text: str) -> str:
-    request = TranslationRequest(text=text, source_lang="en", target_lang="ja", max_tokens=64)
+    request = TranslationRequest(
+        parts=parts("text", text), source_lang="en", target_lang="ja", max_tokens=64
+    )
     return await Translation(engine, request, lookahead=4).joined()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 import tracemalloc
 from collections.abc import Callable, Iterator
@@ -14,7 +15,7 @@ import sentencex
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from engine.translation.segments import Segment, Unit, segments
+from engine.translation.segments import Fits, Segment, Span, Unit, around, segments
 
 NASTY = json.loads((Path(__file__).parents[2] / "data" / "nasty.json").read_text("utf-8"))
 UNITS: list[Unit] = ["sentence", "paragraph"]
@@ -324,3 +325,74 @@ def test_memory_does_not_grow_with_the_text(piece: str) -> None:
         finally:
             tracemalloc.stop()
         assert peak < 200_000
+
+
+# Keeps
+
+
+def marked(text: str) -> tuple[str, list[Span]]:
+    """A text and the places of what stands in it between angle brackets, these included."""
+    return text, [found.span() for found in re.finditer(r"<[^>]*>", text)]
+
+
+def cut_marked(text: str, unit: Unit = "sentence", fits: Fits = everything) -> list[str]:
+    text, keeps = marked(text)
+    return [piece.text for piece in segments(text, "en", unit, fits, keeps) if piece.text]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("See <a. B? C>. Then go.", ["See <a. B? C>.", "Then go."]),
+        ("<b>Stay.</b> Go.", ["<b>Stay.</b>", "Go."]),
+        ("Stay. <b>Go.</b>", ["Stay.", "<b>Go.</b>"]),
+        ("Over <a\n\nb\n> lines.", ["Over <a\n\nb\n> lines."]),
+        ("<only> <keeps>.\n1 <more>", []),
+        ("<blank > at <the end >", ["<blank > at <the end >"]),
+    ],
+)
+def test_no_border_falls_into_a_keep(text: str, expected: list[str]) -> None:
+    assert cut_marked(text) == expected
+
+
+def test_a_text_that_does_not_fit_is_cut_beside_its_keeps() -> None:
+    text = "one two <three three three three> four five"
+    assert cut_marked(text, fits=shorter_than(12)) == ["one two", "four five"]
+
+
+@pytest.mark.parametrize("unit", UNITS)
+@pytest.mark.parametrize("place", [0, 5, 1490])
+def test_a_keep_longer_than_a_window_stays_in_one_piece(place: int, unit: Unit) -> None:
+    text, keeps = marked("word " * (place // 5) + f"<{'a b. ' * 1000}> and go. Then stay.")
+    pieces = list(segments(text, "en", unit, everything, keeps))
+    assert "".join(piece.gap + piece.text for piece in pieces) == text
+    for piece in pieces:
+        assert piece.text.count("<") == piece.text.count(">")
+
+
+@settings(deadline=None)
+@given(
+    st.lists(odd_texts | st.just("<a. \n\nB>"), max_size=8).map("".join),
+    units,
+    st.integers(1, 60),
+)
+def test_cutting_around_keeps_gives_the_text_back_and_no_keep_to_a_model(
+    text: str, unit: Unit, limit: int
+) -> None:
+    text, keeps = marked(text)
+    pieces = [
+        piece
+        for segment in segments(text, "en", unit, shorter_than(limit), keeps)
+        for piece in around(segment, inside(segment, keeps))
+    ]
+    assert "".join(piece.gap + piece.text for piece in pieces) == text
+    for piece in pieces:
+        assert text.startswith(piece.text, piece.start)
+        assert inside(piece, keeps) == []
+        assert not piece.text or any(character.isalnum() for character in piece.text)
+
+
+def inside(segment: Segment, keeps: list[Span]) -> list[Span]:
+    """The keeps that reach into a segment's text."""
+    end = segment.start + len(segment.text)
+    return [keep for keep in keeps if keep[0] < end and segment.start < keep[1]]

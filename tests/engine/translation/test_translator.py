@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterable
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,7 +18,10 @@ from hypothesis import strategies as st
 from engine.echo import EchoEngine
 from engine.errors import BabelbrookError, BadRequest, CutShort, DecodeFailed, ModelError
 from engine.generation import Decoding, Generation, Job
+from engine.translation.formats import parts
+from engine.translation.parts import Part
 from engine.translation.translator import Translation, TranslationRequest
+from tests.engine.translation.documents import DOCUMENTS, part, raw
 
 NASTY = json.loads((Path(__file__).parents[2] / "data" / "nasty.json").read_text("utf-8"))
 LOOKAHEADS = [1, 4]
@@ -42,7 +45,13 @@ class HeldEngine(EchoEngine):
 
 
 def make(engine: EchoEngine, text: str, lookahead: int = 4, **fields: Any) -> Translation:
-    request = TranslationRequest(text=text, source_lang=None, target_lang="ja", **fields)
+    return translation(engine, parts("text", text), lookahead, **fields)
+
+
+def translation(
+    engine: EchoEngine, document: Iterable[Part], lookahead: int = 4, **fields: Any
+) -> Translation:
+    request = TranslationRequest(parts=document, source_lang=None, target_lang="ja", **fields)
     return Translation(engine, request, lookahead)
 
 
@@ -97,6 +106,35 @@ def test_nasty_text_comes_out_as_it_went_in(nasty: dict[str, str], lookahead: in
 def test_any_text_comes_out_as_it_went_in(lookahead: int, text: str) -> None:
     joined, pieces = run(echo(text, lookahead))
     assert joined == "".join(pieces) == text
+
+
+@settings(deadline=None)
+@given(DOCUMENTS)
+@pytest.mark.parametrize("lookahead", LOOKAHEADS)
+def test_any_document_comes_out_as_it_went_in(lookahead: int, document: list[Part]) -> None:
+    async def test() -> str:
+        engine = EchoEngine()
+        await engine.start()
+        return await translation(engine, document, lookahead).joined()
+
+    assert run(test()) == "".join(part.raw for part in document)
+
+
+def test_markup_is_no_model_s_business_and_text_is_escaped_again() -> None:
+    document = [raw("<p>"), part([("Ham & ", False), ("<b>", True), ("eggs", False)]), raw("</p>")]
+
+    async def test() -> tuple[str, list[str]]:
+        engine = HeldEngine()
+        whole = asyncio.ensure_future(translation(engine, document).joined())
+        await settle()
+        for generation in engine.decodings:
+            generation.started = 0.0
+            generation.feed(f"<{generation.job.text}>", 1, "stop")
+        return await whole, engine.texts
+
+    joined, texts = run(test())
+    assert joined == "<p>&lt;Ham &amp;> <b>&lt;eggs></p>"
+    assert texts == ["Ham &", "eggs"]
 
 
 def test_no_piece_is_empty_and_each_word_is_one() -> None:
@@ -276,6 +314,18 @@ def test_a_segment_that_was_cut_short_is_told_after_its_text() -> None:
     assert isinstance(failure, CutShort)
     assert "characters 6 to 20" in failure.sentence
     assert "within 2 tokens" in failure.sentence
+
+
+def test_a_cut_is_told_by_its_place_in_the_document() -> None:
+    document = [raw("<p>"), part([("<&\n", False), ("<b>", True), ("One two", False)])]
+
+    async def test() -> BabelbrookError:
+        engine = EchoEngine()
+        await engine.start()
+        return (await read_to_failure(translation(engine, document, max_tokens=1)))[1]
+
+    assert "characters 20 to 27 " in run(test()).sentence
+    assert "".join(part.raw for part in document)[20:27] == "One two"
 
 
 def test_a_measurement_that_goes_on_to_its_length_is_not_cut_short() -> None:

@@ -1,0 +1,26 @@
+"""Formats of documents: each one takes a document apart into the parts of which it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+
+from engine.errors import BadRequest
+from engine.translation.formats import text as plain_text
+from engine.translation.parts import Part
+
+Format = Callable[[str], Iterator[Part]]
+
+FORMATS: dict[str, Format] = {"text": plain_text.parts}
+"""For each format's name, what takes a document of that format apart, lazily."""
+
+
+def named(name: str) -> Format:
+    """The format of that name. Raises BadRequest where there is none."""
+    if name not in FORMATS:
+        raise BadRequest(f"'format' must be one of {', '.join(FORMATS)}.")
+    return FORMATS[name]
+
+
+def parts(name: str, text: str) -> Iterator[Part]:
+    """The parts of a document in the format of that name. Raises BadRequest."""
+    return named(name)(text)
