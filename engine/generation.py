@@ -69,6 +69,8 @@ class Decoding:
         self.submitted = time.monotonic()
         self.started: float | None = None  # taken from the queue (monotonic seconds)
         self.paused = False  # all readers are behind: it leaves the batch, and its place if wanted
+        self._paused_at = 0.0  # the last time (monotonic seconds)
+        self._paused_seconds = 0.0  # in all, but for the present pause
         self.pieces: list[str] = []  # never more than a sequence holds
         self.ends = [0]  # bytes of text up to each piece
         self.on_end: Callable[[], None] | None = None  # called on the loop when it has ended
@@ -127,9 +129,18 @@ class Decoding:
         paused = all(reader.left or reader.behind for reader in self._readers)
         if paused == self.paused:
             return
+        now = time.monotonic()
+        if paused:
+            self._paused_at = now
+        else:
+            self._paused_seconds += now - self._paused_at
         self.paused = paused
         if not paused and self.on_resume is not None:
             self.on_resume()
+
+    def clock(self) -> float:
+        """Seconds on a clock that stands still while it is paused; only differences tell."""
+        return (self._paused_at if self.paused else time.monotonic()) - self._paused_seconds
 
 
 class Generation:

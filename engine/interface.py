@@ -19,10 +19,12 @@ class EngineStatus:
     of a prompt that the cache still held), `steps` and the seconds inside llama_decode and in whole
     steps count from the start. `paused` are those whose readers are behind, with a sequence or
     without. `queued` leaves out segments ahead of their reader; `wait_seconds`
-    is how long a request that came now would wait for a place, by the measured rate.
+    is how long a request that came now would wait for a place, by the measured rate. `failure`
+    says why the engine has ended, where nobody had asked it to.
     """
 
     ready: bool
+    failure: str = ""
     running: int = 0
     queued: int = 0
     paused: int = 0
@@ -48,6 +50,7 @@ def together(readings: Iterable[EngineStatus]) -> EngineStatus:
             for field in dataclasses.fields(EngineStatus)
         }
         sums["ready"] = total.ready or each.ready
+        sums["failure"] = total.failure or each.failure
         sums["wait_seconds"] = max(total.wait_seconds, each.wait_seconds)
         total = EngineStatus(**sums)
     return total

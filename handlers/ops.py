@@ -25,11 +25,11 @@ class ReadyHandler(GetHandler):
     def get(self) -> None:
         if self.activity.draining:
             raise ShuttingDown("The server is shutting down.")
-        loading = self.pool.loading
-        if not self.pool.status().ready:
+        loading, status = self.pool.loading, self.pool.status()
+        if not status.ready:
             if loading:
                 raise NotReady(f"The model {loading} is being loaded.")
-            raise NotReady("No model is ready to answer yet.")
+            raise NotReady(status.failure or "No model is ready to answer yet.")
         state = {"status": "ready", "model": self.pool.entry.name}
         self.write_json(state | {"loading": loading} if loading else state)
 

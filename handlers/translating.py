@@ -92,7 +92,7 @@ class Translating(BodyHandler):
         """Raises NotReady and Overloaded."""
         status = self.engine.status()
         if not status.ready:
-            raise NotReady("No model is ready to answer yet.")
+            raise NotReady(status.failure or "No model is ready to answer yet.")
         if status.queued >= self.config.limits.queue:
             raise Overloaded("Too many requests wait already.", status.wait_seconds)
 

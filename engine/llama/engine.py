@@ -126,7 +126,8 @@ class LocalEngine:
         """Why nothing can be answered. A text may be between two segments when a drain ends."""
         if self._stopping:
             return ShuttingDown("The server is shutting down.")
-        return NotReady("No model is ready to answer yet.")
+        failure = self._loaded.scheduler.failure if self._loaded is not None else ""
+        return NotReady(failure or "No model is ready to answer yet.")
 
     def submit(self, job: Job) -> Generation:
         """Queue a job, or join the decoding of the same one where the job allows it.
@@ -171,6 +172,7 @@ class LocalEngine:
         running = scheduler.running
         return EngineStatus(
             ready=not scheduler.ended,
+            failure=scheduler.failure,
             running=running,
             queued=scheduler.queued,
             paused=scheduler.paused,

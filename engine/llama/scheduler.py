@@ -14,7 +14,7 @@ from collections.abc import Callable
 from math import isfinite
 from typing import Literal
 
-from engine.errors import BabelbrookError, DecodeFailed, ModelError, ShuttingDown
+from engine.errors import BabelbrookError, DecodeFailed, ShuttingDown
 from engine.generation import Decoding
 from engine.llama.batch import Batch
 from engine.llama.context import Context, DecodeError
@@ -56,6 +56,7 @@ class Scheduler:
         self._commands: queue.SimpleQueue[Sequence | Literal["look", "stop"]] = queue.SimpleQueue()
         self._waiting = Waiting()
         self._parked: list[Sequence] = []  # paused ones that gave up their places
+        self._moving: Sequence | None = None  # on its way from the queue to a place
         self._places = Places(self._context)
         self._pace = Pace(self._size.sequences)
         self._crew = crew
@@ -68,6 +69,7 @@ class Scheduler:
         self._ends = model.end_tokens
         self._news: list[News] = []
         self.ended = False  # the loop has ended: nothing submitted from now on is answered
+        self.failure = ""  # why it has, where nobody had asked for that
         # Counters, written by the decode thread alone and read by anyone.
         self.tokens = 0
         self.prompt_tokens = 0
@@ -75,7 +77,7 @@ class Scheduler:
         self.steps = 0
         self.decode_seconds = 0.0  # inside llama_decode
         self.step_seconds = 0.0  # in whole steps
-        self.service_seconds = 0.0  # running mean of a sequence's time in its place
+        self.service_seconds = 0.0  # running mean of a sequence's time in its place, unpaused
 
     # Called from other threads ------------------------------------------------------------------
 
@@ -121,21 +123,37 @@ class Scheduler:
     # The decode thread --------------------------------------------------------------------------
 
     def run(self) -> None:
-        """The loop itself; returns after `stop`. No exception ends it."""
-        while not self._stopping:
-            try:
-                self._take_commands()
-                self._admit()
-                if live := self._active():
-                    self._step(live)
-            except Exception:
-                logger.exception("The decode loop failed; all running streams end with an error.")
-                self._recover(DecodeFailed("The decode loop failed. Please try again."))
-            self._hand_over()
+        """The loop itself; returns after `stop`, or with a `failure` where it cannot go on."""
+        try:
+            while not self._stopping:
+                self._turn()
+        except BaseException as error:
+            logger.critical("The decode thread cannot go on.", exc_info=True)
+            reason = error.sentence if isinstance(error, BabelbrookError) else "the log says why"
+            self.failure = f"The decode thread has died: {reason}"
         self.ended = True
-        self._fail_all(ShuttingDown("The server is shutting down."))
+        self._fail_all(self._end_of_all())
         self._hand_over()
         self._context.close()
+
+    def _turn(self) -> None:
+        """One round of the loop. What goes wrong ends the running streams; others go on waiting."""
+        try:
+            self._take_commands()
+            self._admit()
+            if live := self._active():
+                self._step(live)
+            self._hand_over()
+        except BaseException:  # whatever it is, nobody but this thread could tell the streams
+            logger.exception("The decode loop failed; all running streams end with an error.")
+            self._recover(DecodeFailed("The decode loop failed. Please try again."))
+            self._hand_over()
+
+    def _end_of_all(self) -> BabelbrookError:
+        """What those are told who still run or wait when the loop ends."""
+        if self.failure:
+            return DecodeFailed(self.failure)
+        return ShuttingDown("The server is shutting down.")
 
     def _active(self) -> list[Sequence]:
         """The sequences with a place whose readers are not all behind."""
@@ -196,7 +214,7 @@ class Scheduler:
 
     def _park(self, paused: Sequence) -> None:
         """Take a paused sequence's place; it is read again when its reader has caught up."""
-        self._places.free(paused)
+        self._leave_place(paused)
         self._parked.append(paused)
 
     def _admit(self) -> None:
@@ -204,11 +222,12 @@ class Scheduler:
         while self._waiting and self._can_admit():
             if self._places.full and (paused := self._paused()) is not None:
                 self._park(paused)
-            sequence = self._waiting.pop()
+            self._moving = sequence = self._waiting.pop()
             if sequence.decoding.cancelled:
                 self._drop(sequence)
             else:
                 self._place(sequence)
+            self._moving = None
         self._places.close_hole()
 
     def _place(self, sequence: Sequence) -> None:
@@ -217,6 +236,7 @@ class Scheduler:
         decoding = sequence.decoding
         if decoding.started is None:
             decoding.started = time.monotonic()
+        sequence.placed = decoding.clock()
         if not decoding.job.sampling.greedy and sequence.sampler is None:
             sequence.sampler = Sampler(decoding.job.sampling, self._model.vocab_size)
 
@@ -344,14 +364,16 @@ class Scheduler:
         self, sequence: Sequence, text: str, tokens: int, finish: str | BabelbrookError
     ) -> None:
         """Free a live sequence's place and say how it ended."""
-        self._places.free(sequence)
+        self._leave_place(sequence)
         self._full = False
         sequence.close()
-        decoding = sequence.decoding
-        self._news.append((decoding, text, tokens, finish))
-        seconds = time.monotonic() - (decoding.started or decoding.submitted)
-        mean = self.service_seconds
+        self._news.append((sequence.decoding, text, tokens, finish))
+        seconds, mean = sequence.served, self.service_seconds
         self.service_seconds = mean + _WEIGHT * (seconds - mean) if mean else seconds
+
+    def _leave_place(self, sequence: Sequence) -> None:
+        self._places.free(sequence)
+        sequence.served += sequence.decoding.clock() - sequence.placed
 
     def _on_decode_error(self, error: DecodeError) -> None:
         """No room: one that is paused gives up its place, or the youngest goes back to the queue.
@@ -370,27 +392,29 @@ class Scheduler:
 
     def _preempt(self, sequence: Sequence) -> None:
         """Take a sequence's place; its tokens are kept and prefilled again later."""
-        self._places.free(sequence)
+        self._leave_place(sequence)
         self._full = True
         self._waiting.append(sequence, first=True)
 
     def _recover(self, error: BabelbrookError) -> None:
-        """Fail all live sequences and start over with a fresh context; without one, stop."""
+        """Fail all live sequences and start over with a fresh context.
+
+        Raises ModelError where there can be none.
+        """
         self._fail_live(error)
         self._full = False
         self._context.close()
-        try:
-            self._context = self._make_context()
-            self._places = Places(self._context)
-        except ModelError:
-            logger.exception("No new context can be made; the engine stops.")
-            self._stopping = True
+        self._context = self._make_context()
+        self._places = Places(self._context)
 
     def _fail_live(self, error: BabelbrookError) -> None:
-        for sequence in self._places:
+        live = list(self._places)
+        if self._moving is not None and self._moving not in live:
+            live.append(self._moving)
+        for sequence in live:
             sequence.close()
             self._news.append((sequence.decoding, "", 0, error))
-        self._places = Places(self._context)
+        self._places, self._moving = Places(self._context), None
 
     def _fail_all(self, error: BabelbrookError) -> None:
         """Fail the live and the waiting, those still among the commands too."""
@@ -406,5 +430,5 @@ class Scheduler:
     def _hand_over(self) -> None:
         """One call for all that the step brought."""
         if self._news:
-            news, self._news = self._news, []
-            self._deliver(news)
+            self._deliver(self._news)
+            self._news = []

@@ -17,7 +17,10 @@ class Sequence:
     decode and taking up again after a loss of the place are the same thing.
     """
 
-    __slots__ = ("decoder", "decoding", "end", "id", "length", "prompt", "sampler", "tokens")
+    __slots__ = (
+        *("decoder", "decoding", "end", "id", "length", "placed", "prompt", "sampler", "served"),
+        "tokens",
+    )
 
     def __init__(self, decoding: Decoding, prompt: list[int], end: int) -> None:
         self.decoding = decoding
@@ -26,6 +29,8 @@ class Sequence:
         self.end = end  # the number of tokens at which a length stop comes
         self.id = -1
         self.length = 0
+        self.placed = 0.0  # by the decoding's clock
+        self.served = 0.0  # seconds in places that it has left
         self.sampler: Sampler | None = None
         # "replace" gives U+FFFD only for bytes that can never become a character; the bytes of an
         # unfinished one wait inside the decoder, also across tokens.

@@ -169,6 +169,7 @@ class Pool:
 
     async def _switch(self, entry: ModelEntry) -> None:
         async with self._turn:
+            self._dismiss_failed()
             if entry.name not in self._members:
                 await self._bring(entry)
             self._selected, self._entry = self._members[entry.name], entry
@@ -214,6 +215,12 @@ class Pool:
         spare.sort(key=lambda member: member.used)
         for member in spare[: max(0, len(self._members) - most)]:
             self._dismiss(member, None)
+
+    def _dismiss_failed(self) -> None:
+        """Engines that have ended by themselves make room, so that their models can be loaded."""
+        for member in list(self._members.values()):
+            if member.engine.status().failure:
+                self._dismiss(member, 0.0)
 
     def _dismiss(self, member: _Member, patience: float | None) -> None:
         """No new requests for it; it ends with the last that holds it, or after `patience`."""
@@ -275,8 +282,10 @@ class Pool:
     def status(self) -> EngineStatus:
         """All engines together; ready when the selected one is."""
         engines = [m.engine.status() for m in (*self._members.values(), *self._leaving)]
-        ready = self._selected is not None and self._selected.engine.status().ready
-        return dataclasses.replace(together([self._past, *engines]), ready=ready)
+        chosen = self._selected.engine.status() if self._selected else EngineStatus(ready=False)
+        return dataclasses.replace(
+            together([self._past, *engines]), ready=chosen.ready, failure=chosen.failure
+        )
 
     def describe(self) -> str:
         """The selected engine's words."""

@@ -21,45 +21,16 @@ from tests.faults.conftest import (
     state,
     wait_until,
 )
-
-# A server some of whose functions fail: the one that a file names, once, with its next call.
-FAILING = """
-import importlib, os, sys
-import server
-
-FAULT = os.environ["FAULT"]
-
-def failing(place, function):
-    def fail_or_call(*args, **more):
-        try:
-            with open(FAULT) as file:
-                wanted = file.read() == place
-        except FileNotFoundError:
-            wanted = False
-        if wanted:
-            os.unlink(FAULT)
-            raise ZeroDivisionError("injected")
-        return function(*args, **more)
-    return fail_or_call
-
-for place in sys.argv.pop(1).split():
-    module, _, path = place.partition(":")
-    owner, (*classes, name) = importlib.import_module(module), path.split(".")
-    for each in classes:
-        owner = getattr(owner, each)
-    setattr(owner, name, failing(place, getattr(owner, name)))
-
-sys.exit(server.main(sys.argv[1:]))
-"""
+from tests.faults.failing import FAILING, texts
 
 BODY: dict[str, Any] = {**LONG, "max_tokens": 150}
-LEAVING = "handlers.translate:_TranslateBase.on_connection_close"
+LEAVING = "handlers.translating:Translating.on_connection_close"
 PLACES = {  # how many streams may be harmed
     "engine.llama.engine:_feed": {1},
     "engine.generation:Decoding.feed": {1},
     "engine.generation:Generation.poke": {0, 1},  # a heartbeat calls it, too
     "engine.translation.translator:Translation.poke": {0},
-    "handlers.translate:TranslateStreamHandler._observe": {1},
+    "handlers.translate:TranslateStreamHandler.observe": {1},
     "handlers.metrics:Timing.observe": {1},
     "handlers.resume:ResumableStream._add": {1},
     "handlers.resume:Reader.poke": {0, 1},
@@ -99,11 +70,6 @@ def begin(
     peer.request(body=body, version=version)
     peer.read_until(b"\r\n\r\n")
     return peer
-
-
-def texts(answer: bytes) -> list[bytes]:
-    """The data of all frames."""
-    return [line for line in answer.split(b"\n") if line.startswith(b"data: ")]
 
 
 @pytest.mark.parametrize("place", PLACES)

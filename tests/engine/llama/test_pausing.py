@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -81,6 +82,27 @@ def test_a_paused_sequence_keeps_its_place_while_nobody_wants_it(with_engine: Wi
         assert engine.status().prompt_tokens == prompt_tokens  # nothing was read again
 
     with_engine(test, sequences=2)
+
+
+@pytest.mark.parametrize("parked", [False, True])
+def test_a_pause_does_not_count_in_the_time_that_others_are_told_to_wait(
+    with_engine: With, parked: bool
+) -> None:
+    async def test(engine: LocalEngine) -> None:
+        begun = time.monotonic()
+        slow = engine.submit(job(**LONG, unread=UNREAD))
+        await paused(engine, 1)
+        if parked:
+            await text_of(engine.submit(job()))
+        stood = time.monotonic()
+        await asyncio.sleep(0.5)
+        stood = time.monotonic() - stood
+        await text_of(slow)
+        while engine.status().sequences_used:
+            await asyncio.sleep(0.001)
+        assert 0 < engine.status().wait_seconds <= time.monotonic() - begun - stood
+
+    with_engine(test, sequences=1)
 
 
 def test_running_streams_do_not_notice_paused_ones_between_them(
