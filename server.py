@@ -133,6 +133,7 @@ async def _serve(settings: Settings) -> int:
     application = make_application(translator, settings, activity)
     application.feed.start()
     http = Server(application, settings, connections)
+    application.metrics.connections.set_function(lambda: http.open)
     http.listen_on(sockets)
     try:
         await stop.unless_wanted(translator.start())

@@ -26,6 +26,12 @@ def set_up(level: str) -> None:
     logging.getLogger("httpx").setLevel(logging.WARNING)  # its lines hold signed addresses
 
 
+def lost_lines() -> int:
+    """Lines that could not be written, since the start."""
+    handlers = logging.getLogger().handlers
+    return sum(each.lost for each in handlers if isinstance(each, LogHandler))
+
+
 class LogHandler(logging.Handler):
     """Formats where the line comes from, writes on a thread of its own."""
 
@@ -38,6 +44,11 @@ class LogHandler(logging.Handler):
         self._left_out = 0
         self._failed = self._told = 0  # ... these the writing thread
         threading.Thread(target=self._write_all, name="log", daemon=True).start()
+
+    @property
+    def lost(self) -> int:
+        """Lines that could not be written."""
+        return self._left_out + self._failed
 
     def emit(self, record: logging.LogRecord) -> None:
         """Hand a line over; logging calls this with the handler's lock held."""
@@ -64,7 +75,7 @@ class LogHandler(logging.Handler):
                 self._lines.task_done()
 
     def _write(self, lines: list[str]) -> None:
-        lost = self._left_out + self._failed - self._told
+        lost = self.lost - self._told
         told = [f"{lost} lines are missing here: they could not be written."] if lost else []
         data = "".join(f"{line}\n" for line in told + lines).encode("utf-8", "backslashreplace")
         try:

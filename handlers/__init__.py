@@ -29,6 +29,7 @@ logger = logging.getLogger("babelbrook.http")
 class Api(Http1Application):
     """All routes, and what runs beside them: the feed, once it is started, and streams."""
 
+    metrics: Metrics
     feed: Feed
     streams: ResumableStreams
 
@@ -89,5 +90,5 @@ def make_application(engine: Engine, settings: Settings, activity: Activity) -> 
         compress_response=False,
         serve_traceback=False,
     )
-    application.feed, application.streams = feed, streams
+    application.metrics, application.feed, application.streams = metrics, feed, streams
     return application

@@ -115,6 +115,11 @@ class Server(HTTPServer):
         """Accept connections from now on."""
         self._listener = Listener(sockets, self._take)
 
+    @property
+    def open(self) -> int:
+        """Connections that count in `limits.connections`."""
+        return len(self._streams)
+
     def close_after_answers(self) -> None:
         """From now on every answer closes its connection."""
         self.conn_params.no_keep_alive = True

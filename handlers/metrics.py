@@ -16,6 +16,7 @@ from prometheus_client import (
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from engine import log
 from engine.interface import Engine
 from handlers.quantiles import LastMinute
 
@@ -42,7 +43,7 @@ class Metrics:
         # A second series for every counter, that nobody reads.
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self.registry = CollectorRegistry()
-        self.registry.register(_EngineReadings(engine))
+        self.registry.register(_Readings(engine))
         self.requests = Counter(
             "babelbrook_requests",
             "Requests answered, by path of the route table and status (499: the client left).",
@@ -58,6 +59,9 @@ class Metrics:
         self.queue = self._histogram("queue", "From the request to a sequence.")
         self.dashboards = Gauge(
             "babelbrook_dashboards", "Dashboards connected to /events.", registry=self.registry
+        )
+        self.connections = Gauge(
+            "babelbrook_connections", "Connections open.", registry=self.registry
         )
 
     def count(self, method: str, path: str, status: int, failed: bool) -> None:
@@ -77,12 +81,12 @@ class Metrics:
         return generate_latest(self.registry)
 
 
-class _EngineReadings(Collector):
+class _Readings(Collector):
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
     def collect(self) -> Iterable[Metric]:
-        """Read the engine once for all of them."""
+        """Read the engine once for all of its own, and the log."""
         status = self._engine.status()
         gauges = {
             "requests_running": ("Generations that have a sequence.", status.running),
@@ -106,6 +110,7 @@ class _EngineReadings(Collector):
             "decode_steps": ("Calls of llama_decode that succeeded.", status.steps),
             "decode_seconds": ("Time inside llama_decode.", status.decode_seconds),
             "step_seconds": ("Time in whole steps of the decode loop.", status.step_seconds),
+            "log_lines_lost": ("Lines of the log that could not be written.", log.lost_lines()),
         }
         for name, (text, value) in counters.items():
             yield CounterMetricFamily(f"babelbrook_{name}", text, value=value)

@@ -21,6 +21,7 @@ from tests.faults.conftest import (
     accepted_socket,
     ask,
     baseline,
+    gauge,
     request_bytes,
     wait_until,
 )
@@ -155,7 +156,9 @@ def test_five_hundred_silent_connections_hinder_nobody_and_are_closed(
     with baseline(strict), ExitStack() as stack:
         silent = [stack.enter_context(Peer(strict.port)) for _ in range(500)]
         assert ask(strict.port, "/translate", SENTENCE).status == 200
+        assert gauge(strict, "connections") >= 501
         assert [peer.read_to_end() for peer in silent] == [b""] * 500
+        assert gauge(strict, "connections") < 501
 
 
 def test_the_answer_to_a_body_far_above_the_limit_is_not_lost(strict: ServerProcess) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ServerProcess
-from tests.faults.conftest import SENTENCE, Peer, ask, baseline
+from tests.faults.conftest import SENTENCE, Peer, ask, baseline, gauge, wait_until
 
 Start = Callable[..., ServerProcess]
 
@@ -22,6 +22,7 @@ def test_a_full_disk_for_the_log_hinders_nobody(start: Start) -> None:
     with baseline(server):
         for _ in range(20):
             assert ask(server.port, "/translate", SENTENCE).status == 200
+    wait_until(lambda: gauge(server, "log_lines_lost_total") >= 20)
     assert server.stop() == 0
 
 
