@@ -263,12 +263,14 @@ def is_back(server: ServerProcess, before: State) -> bool:
 
 
 @contextmanager
-def baseline(server: ServerProcess, *, log: bool = True) -> Iterator[None]:
+def baseline(
+    server: ServerProcess, *, log: bool = True, question: dict[str, Any] = SENTENCE
+) -> Iterator[None]:
     """Surrounds a fault. Afterwards the server is as before and answers with the same bytes.
 
     Its `log` must hold no traceback then.
     """
-    first = ask(server.port, "/translate", SENTENCE)  # also starts what starts only once
+    first = ask(server.port, "/translate", question)  # also starts what starts only once
     assert first.status == 200, first
     wait_until(lambda: not any(state(server).gauges.values()))
     before = state(server)
@@ -277,7 +279,7 @@ def baseline(server: ServerProcess, *, log: bool = True) -> Iterator[None]:
     while not is_back(server, before):
         assert time.monotonic() < deadline, f"{before} became {state(server)}"
         time.sleep(0.05)
-    assert ask(server.port, "/translate", SENTENCE).body == first.body
+    assert ask(server.port, "/translate", question).body == first.body
     assert not log or "Traceback" not in server.log(), server.log()
 
 
