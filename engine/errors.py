@@ -18,10 +18,14 @@ class BabelbrookError(Exception):
 
 
 class BadRequest(BabelbrookError):
-    """The request cannot be understood; the sentence names the field."""
+    """The request cannot be understood; the sentence names the field, `field` by itself."""
 
     status = 400
     code = "bad_request"
+
+    def __init__(self, sentence: str, field: str | None = None) -> None:
+        super().__init__(sentence)
+        self.field = field
 
 
 class UnknownLanguage(BabelbrookError):

@@ -18,6 +18,7 @@ from handlers.http1 import Http1Application
 from handlers.languages import LanguagesHandler
 from handlers.metrics import Metrics
 from handlers.models import ModelsHandler, SelectHandler
+from handlers.openai import ChatHandler, CompletionHandler, ModelHandler, ModelListHandler
 from handlers.ops import HealthHandler, MetricsHandler, ReadyHandler
 from handlers.readings import Readings
 from handlers.resume import ID_PATTERN, ResumableStreams, ResumeHandler
@@ -66,6 +67,10 @@ def make_application(engine: Engine, settings: Settings, activity: Activity) -> 
             ResumeHandler,
             {"streams": streams, "settings": settings, "activity": activity},
         ),
+        (r"/v1/chat/completions", ChatHandler, translate),
+        (r"/v1/completions", CompletionHandler, translate),
+        (r"/v1/models", ModelListHandler, {"pool": pool}),
+        (r"/v1/models/(.+)", ModelHandler, {"pool": pool}),
     ]
     paths = {pattern for pattern, *_ in routes}
 

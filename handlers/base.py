@@ -106,12 +106,15 @@ class BaseHandler(RequestHandler):
             self.set_status(error.status)
             if error.retry_after is not None:
                 self.set_header("Retry-After", str(math.ceil(error.retry_after)))
-            self.write_json({"error": error.sentence, "code": error.code})
+            self.write_json(self.error_value(error))
             return
         if status_code == HTTPStatus.METHOD_NOT_ALLOWED:
             self.set_header("Allow", ", ".join(self.allowed_methods()))
-        phrase = HTTPStatus(status_code).phrase
-        self.write_json({"error": phrase, "code": phrase.lower().replace(" ", "_")})
+        self.write_json(self.error_value(_plain_error(status_code)))
+
+    def error_value(self, error: BabelbrookError) -> Any:
+        """The JSON value that tells an error; APIs of others have shapes of their own."""
+        return {"error": error.sentence, "code": error.code}
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
         error = kwargs.get("exc_info", (None, None, None))[1]
@@ -137,6 +140,14 @@ class BaseHandler(RequestHandler):
         return [
             m for m in _METHODS if getattr(own, m.lower()) is not getattr(RequestHandler, m.lower())
         ]
+
+
+def _plain_error(status: int) -> BabelbrookError:
+    """What stands for a status that Tornado answers with."""
+    phrase = HTTPStatus(status).phrase
+    error = BabelbrookError(phrase)
+    error.status, error.code = status, phrase.lower().replace(" ", "_")
+    return error
 
 
 class BodyTooLarge(BabelbrookError):

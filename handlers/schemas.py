@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from engine.errors import BadRequest
+
+Request = TypeVar("Request", bound=BaseModel)
 
 
 class StreamOptions(BaseModel):
@@ -18,13 +20,24 @@ class StreamOptions(BaseModel):
     resume: bool = False
 
 
-class TranslateRequest(BaseModel):
+class SamplingFields(BaseModel):
+    """How tokens are chosen, with llama.cpp's names; None is the model's own recommendation."""
+
+    model_config = ConfigDict(extra="ignore", strict=True)
+
+    temperature: float | None = Field(None, ge=0, le=100)
+    top_k: int | None = Field(None, ge=0, le=2**31 - 1)
+    top_p: float | None = Field(None, gt=0, le=1)
+    min_p: float | None = Field(None, ge=0, le=1)
+    repeat_penalty: float | None = Field(None, gt=0, le=100)
+    seed: int | None = Field(None, ge=0, le=2**32 - 1)
+
+
+class TranslateRequest(SamplingFields):
     """The body of `POST /translate` and `POST /translate/stream`.
 
     Unknown fields are accepted and named in the answer's `ignored`.
     """
-
-    model_config = ConfigDict(extra="ignore", strict=True)
 
     text: str | list[str]
     target_lang: Any = None  # a language in any spelling; checked against the model's
@@ -32,12 +45,6 @@ class TranslateRequest(BaseModel):
     format: str = "text"  # one of engine.translation.formats
     model: str | None = None
     max_tokens: int | None = Field(None, ge=1, le=2**31 - 1)
-    temperature: float | None = Field(None, ge=0, le=100)
-    top_k: int | None = Field(None, ge=0, le=2**31 - 1)
-    top_p: float | None = Field(None, gt=0, le=1)
-    min_p: float | None = Field(None, ge=0, le=1)
-    repeat_penalty: float | None = Field(None, gt=0, le=100)
-    seed: int | None = Field(None, ge=0, le=2**32 - 1)
     ignore_eos: bool = False
     cache: bool = True
     stream_options: StreamOptions | None = None
@@ -53,16 +60,17 @@ def parse_translate(body: dict[str, Any]) -> tuple[TranslateRequest, list[str]]:
     wrong = not isinstance(text, list) or not all(isinstance(item, str) for item in text)
     if not text or (wrong and not isinstance(text, str)):
         raise BadRequest("'text' is required")
-    try:
-        request = TranslateRequest.model_validate(body)
-    except ValidationError as error:
-        raise BadRequest(_sentence(error)) from None
+    request = parse(TranslateRequest, body)
     known = TranslateRequest.model_fields
     return request, [name for name in body if name not in known]
 
 
-def _sentence(error: ValidationError) -> str:
-    first = error.errors(include_url=False, include_input=False)[0]
-    place = [str(part) for part in first["loc"]]
-    message = first["msg"]
-    return f"'{'.'.join(place)}' is wrong: {message[0].lower()}{message[1:]}"
+def parse(model: type[Request], body: dict[str, Any]) -> Request:
+    """The request in a JSON object. Raises BadRequest with the first wrong field."""
+    try:
+        return model.model_validate(body)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+    field = ".".join(str(part) for part in first["loc"])
+    message = first["msg"].removeprefix("Value error, ")
+    raise BadRequest(f"'{field}' is wrong: {message[0].lower()}{message[1:]}", field)

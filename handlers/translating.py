@@ -18,7 +18,7 @@ from handlers import sse
 from handlers.activity import Activity
 from handlers.base import BodyHandler
 from handlers.metrics import Metrics
-from handlers.schemas import TranslateRequest
+from handlers.schemas import SamplingFields, TranslateRequest
 
 _SAMPLING_FIELDS = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty")
 
@@ -150,7 +150,7 @@ class Translating(BodyHandler):
             source_code = languages.choose(source, entry.source_langs)
         return source_code, languages.choose(target, entry.target_langs)
 
-    def sampling(self, request: TranslateRequest) -> Sampling:
+    def sampling(self, request: SamplingFields) -> Sampling:
         """The request's own fields before what the model's makers recommend."""
         recommended = self.engine.entry.sampling
         fields: dict[str, Any] = {}

@@ -258,6 +258,12 @@ class Pool:
         """The selected model."""
         return self._entry
 
+    @property
+    def answering(self) -> list[ModelEntry]:
+        """The models that can answer now, the selected one first."""
+        members = sorted(self._members.values(), key=lambda each: each is not self._selected)
+        return [each.engine.entry for each in members if each.engine.status().ready]
+
     def loaded(self, name: str) -> bool:
         """Whether a model can answer without being loaded first."""
         return name in self._members

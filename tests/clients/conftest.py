@@ -53,9 +53,14 @@ def parsed(events: list[tuple[str, str]]) -> list[tuple[str, Any]]:
     return [(name, json.loads(data)) for name, data in events]
 
 
-def node(client: str, url: str, bodies: list[dict[str, Any]] | None = None) -> Streams:
+def needs_node() -> None:
+    """Skip where Node.js or its packages are missing."""
     if shutil.which("node") is None or not (NODE / "node_modules").exists():
         pytest.skip("needs Node.js, npm and `make test`")
+
+
+def node(client: str, url: str, bodies: list[dict[str, Any]] | None = None) -> Streams:
+    needs_node()
     done = subprocess.run(
         ["node", "read.mjs", client, url],
         cwd=NODE,

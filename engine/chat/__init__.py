@@ -1,0 +1,1 @@
+"""Any conversation with a model that has a chat form, beside translation."""
