@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from http import HTTPStatus
 
@@ -100,6 +101,7 @@ class _Readings(Collector):
             ),
             "queue_wait_seconds": ("What a request would wait now.", status.wait_seconds),
             "ready": ("1 when a model can answer.", float(status.ready)),
+            "tasks": ("Tasks of the event loop.", len(asyncio.all_tasks())),
         }
         for name, (text, value) in gauges.items():
             yield GaugeMetricFamily(f"babelbrook_{name}", text, value=value)

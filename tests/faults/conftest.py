@@ -1,8 +1,8 @@
 """Clients that misbehave, and the state a server must be back in after them.
 
 `Peer` is a client on a raw socket. `baseline(server)` surrounds a fault: when the block ends, the
-server must come back to the sequences, threads and file descriptors that it had before, and answer
-the same request with the same bytes.
+server must come back to the sequences, threads, file descriptors and tasks that it had before, and
+answer the same request with the same bytes.
 """
 
 from __future__ import annotations
@@ -224,6 +224,7 @@ class State:
 
     threads: int
     descriptors: int
+    tasks: float
     gauges: dict[str, float]
 
 
@@ -245,20 +246,22 @@ def state(server: ServerProcess) -> State:
     """The present state, without the connections that ask for the gauges."""
     gauges = {name: gauge(server, name) for name in GAUGES}
     process = f"/proc/{server.process.pid}"
-    descriptors = []
+    descriptors, tasks = [], []
     for _ in range(5):  # the server closes the last of those connections a moment after we did
         descriptors.append(len(os.listdir(f"{process}/fd")))
+        tasks.append(gauge(server, "tasks"))
         time.sleep(0.02)
-    return State(len(os.listdir(f"{process}/task")), min(descriptors), gauges)
+    return State(len(os.listdir(f"{process}/task")), min(descriptors), min(tasks), gauges)
 
 
 def is_back(server: ServerProcess, before: State) -> bool:
-    """Nothing runs, and there are no more threads and file descriptors than before."""
+    """Nothing runs, and there are no more threads, file descriptors and tasks than before."""
     now = state(server)
     return (
         not any(now.gauges.values())
         and now.threads <= before.threads
         and now.descriptors <= before.descriptors
+        and now.tasks <= before.tasks
     )
 
 

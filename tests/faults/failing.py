@@ -2,29 +2,38 @@
 
 from __future__ import annotations
 
-# Those that a file names fail once, each with its next call; the last one takes the file away.
+# A file names what is to fail, each once, with its next call; the last one takes the file away. A
+# word without a colon says how: "exit", or what llama_decode returns.
 FAILING = """
 import importlib, os, sys
 import server
+from engine.llama.context import DecodeError
 
 FAULT = os.environ["FAULT"]
-ERRORS = {"": ZeroDivisionError, "exit": SystemExit}
+
+def error(kind):
+    if kind == ["exit"]:
+        return SystemExit("injected")
+    return DecodeError(int(kind[0])) if kind else ZeroDivisionError("injected")
+
+def take(place):
+    with open(FAULT) as file:
+        words = file.read().split()
+    if place not in words:
+        return
+    kind = [word for word in words if ":" not in word]
+    words.remove(place)
+    if words == kind:
+        os.unlink(FAULT)
+    else:
+        with open(FAULT, "w") as file:
+            file.write(" ".join(words))
+    raise error(kind)
 
 def failing(place, function):
     def fail_or_call(*args, **more):
-        try:
-            with open(FAULT) as file:
-                wanted = file.read().split()
-        except FileNotFoundError:
-            wanted = []
-        if place in wanted:
-            wanted.remove(place)
-            if wanted:
-                with open(FAULT, "w") as file:
-                    file.write(" ".join(wanted))
-            else:
-                os.unlink(FAULT)
-            raise ERRORS[os.environ.get("FAULT_KIND", "")]("injected")
+        if os.path.exists(FAULT):
+            take(place)
         return function(*args, **more)
     return fail_or_call
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +17,7 @@ LOOP = "engine.llama.scheduler:Scheduler."
 # Every function that the loop calls of its own in a round with streams that run, wait and leave.
 ROUND = ("_take_commands", "_free_cancelled", "_admit", "_place", "_step", "_accept", "_hand_over")
 STEP = LOOP + "_step"
+DECODE = "engine.llama.context:Context.decode"
 CONTEXT = "engine.llama.engine:Context"
 
 
@@ -30,14 +32,14 @@ def failing(fault: Path, *places: str) -> ServerProcess:
     return ServerProcess(
         *("--engine.sequences", "2", "--engine.threads", "1"),
         command=(sys.executable, "-c", FAILING, " ".join(places)),
-        environ={"FAULT": str(fault), "FAULT_KIND": "exit"},
+        environ={"FAULT": str(fault)},
     )
 
 
 @pytest.fixture(scope="module")
 def server(fault: Path) -> Iterator[ServerProcess]:
     """A server whose loop may fail anywhere."""
-    process = failing(fault, *(LOOP + name for name in ROUND))
+    process = failing(fault, DECODE, *(LOOP + name for name in ROUND))
     yield process
     process.close()
 
@@ -62,7 +64,7 @@ def test_what_escapes_the_loop_ends_running_streams_with_an_error_and_the_next_r
         with Peer(server.port) as leaver:
             leaver.request(body=LONG)
             leaver.read_until(b"\r\n\r\n")
-            fault.write_text(LOOP + name)
+            fault.write_text(f"exit {LOOP}{name}")
         wait_until(lambda: not fault.exists())
         ends = [texts(peer.read_to_end())[-1] for peer in peers]
         for peer in peers:
@@ -74,10 +76,40 @@ def test_what_escapes_the_loop_ends_running_streams_with_an_error_and_the_next_r
     assert ask(server.port, "/ready").status == 200
 
 
+@pytest.mark.parametrize("code", [2, -1, -3])
+def test_a_failed_decode_ends_running_streams_with_an_error_and_the_next_request_works(
+    server: ServerProcess, fault: Path, code: int
+) -> None:
+    logged = len(server.log())
+    with baseline(server, log=False):
+        peers = three_streams(server)
+        fault.write_text(f"{code} {DECODE}")
+        ends = [texts(peer.read_to_end())[-1] for peer in peers]
+        for peer in peers:
+            peer.close()
+    assert all(b'"code":"decode_failed"' in end for end in ends[:2])
+    assert ends[2] == b"data: [DONE]"
+    assert f"llama_decode returned {code}: " in server.log()[logged:]
+    assert "Traceback" not in server.log()[logged:]
+
+
+def test_no_room_in_the_cache_costs_no_stream_a_byte(server: ServerProcess, fault: Path) -> None:
+    whole = ask(server.port, "/translate", LONG).json["translation"]
+    with baseline(server, log=False):
+        peers = three_streams(server)
+        fault.write_text(f"1 {DECODE}")
+        for peer in peers:
+            *frames, end = texts(peer.read_to_end())
+            assert end == b"data: [DONE]"
+            assert "".join(json.loads(frame[6:]) for frame in frames) == whole
+            peer.close()
+    assert not fault.exists()
+
+
 def test_where_it_cannot_go_on_ready_says_why_and_nothing_hangs(fault: Path) -> None:
     server = failing(fault, STEP, CONTEXT)
     peers = three_streams(server)
-    fault.write_text(f"{STEP} {CONTEXT}")
+    fault.write_text(f"exit {STEP} {CONTEXT}")
     ends = [texts(peer.read_to_end())[-1] for peer in peers]
     assert all(b'"code":"decode_failed"' in end for end in ends)
     assert b"The decode thread has died" in ends[2]  # which was waiting

@@ -62,3 +62,20 @@ def test_leaving_in_the_queue_leaves_nothing_behind(
             leave(waiting)
         for peer in running:
             peer.close()
+
+
+@pytest.mark.parametrize("leave", [Peer.reset, Peer.close], ids=["RST", "FIN"])
+def test_leaving_the_queue_behind_a_stray_byte_is_noticed_by_the_heartbeat(
+    start: Callable[..., ServerProcess], leave: Callable[[Peer], None]
+) -> None:
+    """Tornado reads no further, and so does not see the end, while bytes of a next request wait."""
+    server = start("--engine.sequences", "1", "--streams.heartbeat", "0.1")
+    with baseline(server), Peer(server.port) as running, Peer(server.port) as waiting:
+        running.request(body={**LONG, "text": "He is old. " * 20})
+        running.read_until(b'data: "')
+        waiting.request(body=LONG)
+        waiting.send(b"G")
+        waiting.read_until(b": ping")
+        leave(waiting)
+        wait_until(lambda: gauge(server, "requests_queued") == 0)
+        assert gauge(server, "requests_running") == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,6 +69,7 @@ def test_a_reader_that_goes_on_gets_every_byte(narrow: ServerProcess) -> None:
         assert 0 < gauge(narrow, "kv_used_ratio") * 4 * 512 < 400
         received = peer.read_until(b"data: [DONE]")
     assert "".join(frames(received)) == whole
+    assert re.search(rb"\r\n(data: [^\n]+\n\n){9,}\r\n", received)  # what waited, in one flush
 
 
 def test_with_every_sequence_stalled_a_new_request_starts_at_once(narrow: ServerProcess) -> None:
