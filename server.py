@@ -113,6 +113,7 @@ async def _make_engine(settings: Settings) -> Pool:
 
 
 async def _serve(settings: Settings) -> int:
+    from engine.translation import origin
     from handlers import make_application
     from handlers.activity import Activity
     from handlers.connections import Server, most_connections
@@ -140,7 +141,9 @@ async def _serve(settings: Settings) -> int:
         if stop.wanted.done():
             _leave(0)  # stopped while a model loads, which nothing can interrupt
         _announce(translator, sockets[0])
+        detection = asyncio.ensure_future(origin.prepare(translator.entry))
         await stop.wanted
+        detection.cancel()
         await _drain(http, activity, application, translator, settings.drain)
     finally:
         translator.stop()  # or the decode thread would keep the process alive for ever

@@ -12,6 +12,7 @@ from engine.models.pool import Pool
 from engine.settings import Settings
 from handlers.activity import Activity
 from handlers.base import UnknownPathHandler, log_access
+from handlers.detect import DetectHandler
 from handlers.events import EventsHandler
 from handlers.feed import Feed
 from handlers.http1 import Http1Application
@@ -53,7 +54,8 @@ def make_application(engine: Engine, settings: Settings, activity: Activity) -> 
         (r"/ready", ReadyHandler, {"pool": pool, "activity": activity}),
         (r"/metrics", MetricsHandler, {"metrics": metrics}),
         (r"/events", EventsHandler, {"feed": feed}),
-        (r"/languages", LanguagesHandler, {"engine": engine}),
+        (r"/languages", LanguagesHandler, {"pool": pool, "catalogue": catalogue}),
+        (r"/detect", DetectHandler, {"pool": pool, "settings": settings, "activity": activity}),
         (r"/models", ModelsHandler, {"pool": pool, "catalogue": catalogue}),
         (
             r"/models/select",

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import quote
 
 import ujson
+from tornado.httputil import HTTPInputError, parse_body_arguments
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from engine.errors import BabelbrookError, BadRequest
@@ -23,6 +24,7 @@ logger = logging.getLogger("babelbrook.http")
 
 ABORTED = 499  # what nginx logs for a client that closed before the end of its answer
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+_FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 
 
@@ -180,6 +182,33 @@ class BodyHandler(BaseHandler):
         else:
             self._chunks.clear()
 
+    def json_or_form(self) -> dict[str, Any]:
+        """The same of a body that may be a form instead; what comes more than once is a list.
+
+        It is a form where its Content-Type says so and it does not begin with a brace: `curl -d`
+        calls everything one.
+        """
+        kind = self.request.headers.get("Content-Type", "")
+        beginning = next(iter(self._chunks), b"").lstrip()
+        if not kind.lower().startswith(_FORMS) or beginning.startswith(b"{"):
+            return self.json_object()
+        arguments: dict[str, list[bytes]] = {}
+        try:
+            parse_body_arguments(
+                self.request.headers["Content-Type"], self._take_body(), arguments, {}
+            )
+            texts = {name: [v.decode() for v in values] for name, values in arguments.items()}
+        except (HTTPInputError, ValueError):
+            raise BadRequest("Invalid form") from None
+        return {name: found if len(found) > 1 else found[0] for name, found in texts.items()}
+
+    def _take_body(self) -> bytes:
+        if self._received > self.body_limit:
+            raise BodyTooLarge(f"The body is longer than {self.body_limit:,} bytes.")
+        body = b"".join(self._chunks)
+        self._chunks.clear()
+        return body
+
     def json_object(self) -> dict[str, Any]:
         """The request's body as a JSON object; it can be taken once.
 
@@ -187,10 +216,7 @@ class BodyHandler(BaseHandler):
         numbers or strings that cannot be given back (NaN, infinities, lone surrogates): ujson lets
         those pass when it reads, and refuses them when it writes.
         """
-        if self._received > self.body_limit:
-            raise BodyTooLarge(f"The body is longer than {self.body_limit:,} bytes.")
-        body = b"".join(self._chunks)
-        self._chunks.clear()
+        body = self._take_body()
         try:
             value = ujson.loads(body.decode("utf-8").removeprefix("\ufeff"))
             dump_json(value).encode()

@@ -1,23 +1,37 @@
-"""`GET /languages`: what the present model translates, in LibreTranslate's shape."""
+"""`GET /languages`: what a model translates, in LibreTranslate's shape."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from engine.interface import Engine
+from engine.errors import UnknownModel
+from engine.models.catalogue import Catalogue, ModelEntry
+from engine.models.pool import Pool
 from engine.translation.languages import english_name, native_name
 from handlers.base import GetHandler
 
 
 class LanguagesHandler(GetHandler):
-    """An array of source languages with their targets; `native_name` is our addition."""
+    """An array of source languages with their targets; `native_name` is our addition.
 
-    def initialize(self, engine: Engine) -> None:
-        self.engine = engine
+    They are those of the selected model, or of the one that `?model=` names.
+    """
+
+    def initialize(self, pool: Pool, catalogue: Catalogue) -> None:
+        self.pool, self.catalogue = pool, catalogue
 
     def get(self) -> None:
-        entry = self.engine.entry
+        entry = self._entry()
         self.write_json([_language(code, entry.target_langs) for code in entry.source_langs])
+
+    def _entry(self) -> ModelEntry:
+        """Raises UnknownModel."""
+        selected = self.pool.entry
+        name = self.get_query_argument("model", selected.name)
+        entry = selected if name == selected.name else self.catalogue.named(name)
+        if entry is None:
+            raise UnknownModel(f"There is no model '{name[:100]}' here; GET /models lists them.")
+        return entry
 
 
 def _language(code: str, targets: tuple[str, ...]) -> dict[str, Any]:

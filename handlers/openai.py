@@ -65,7 +65,7 @@ class _CompletionsHandler(_OpenAI, TextStreaming):
                 )
                 choices = [
                     Choice(index, source, request.stop, request.most_tokens)
-                    for index, source in enumerate(self._sources_for(request, alias))
+                    for index, source in enumerate(await self._sources_for(request, alias))
                 ]
                 try:
                     await self._answer(request, shape, choices)
@@ -74,11 +74,11 @@ class _CompletionsHandler(_OpenAI, TextStreaming):
                         self.end(choice.source)
                     self.usage()
 
-    def _sources_for(self, request: AnyCompletion, target: str | None) -> list[Source]:
+    async def _sources_for(self, request: AnyCompletion, target: str | None) -> list[Source]:
         """Each text `n` times, each time with another seed. Raises what is wrong with it."""
         texts = self.texts(request)
         self.check_size(texts * request.n)
-        wanted = self._translation(request, target)
+        wanted = await self._translation(request, target)
         unread = self.unread_bytes if request.stream else None
         return [
             self.begin(_seeded(wanted, number), text, unread)
@@ -86,11 +86,11 @@ class _CompletionsHandler(_OpenAI, TextStreaming):
             for number in range(request.n)
         ]
 
-    def _translation(self, request: AnyCompletion, target: str | None) -> TranslateRequest:
+    async def _translation(self, request: AnyCompletion, target: str | None) -> TranslateRequest:
         fields = request.model_dump(include={*SamplingFields.model_fields, "cache"})
         wanted = TranslateRequest(text="", target_lang=target, **fields)
         try:
-            self.check(wanted)
+            await self.check(wanted)
         except UnknownLanguage as error:
             if target is None:
                 raise

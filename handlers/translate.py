@@ -8,7 +8,7 @@ from typing import Any
 
 from engine.errors import BadRequest
 from engine.translation.translator import Translation
-from handlers import sse
+from handlers import answers, sse
 from handlers.presence import watched
 from handlers.resume import Following, ResumableStreams
 from handlers.schemas import TranslateRequest, parse_translate
@@ -33,16 +33,17 @@ class TranslateHandler(_OwnBody):
             request, ignored = self.read_request()
             texts = [request.text] if isinstance(request.text, str) else request.text
             async with self.pool.lease(request.model) as self.engine:
-                self.check(request)
+                await self.check(request)
                 with watched(self):
                     results = await self.translate_all(request, texts)
             if self.aborted:
                 return
             self.activity.go_on()
-            answer: dict[str, Any] = {
-                "translation": results[0] if isinstance(request.text, str) else results,
-                "usage": self.usage(),
-            }
+            if isinstance(request.text, str):
+                answer = answers.single(results[0])
+            else:
+                answer = answers.several(results)
+            answer["usage"] = self.usage()
             if ignored:
                 answer["ignored"] = ignored
             self.write_json(answer)
@@ -61,7 +62,7 @@ class TranslateStreamHandler(_OwnBody, TextStreaming, Following):
             request, _ = self.read_request()
             async with AsyncExitStack() as held:
                 self.engine = await held.enter_async_context(self.pool.lease(request.model))
-                self.check(request)
+                await self.check(request)
                 if not isinstance(request.text, str):
                     raise BadRequest("'text' must be one string here; POST /translate takes lists.")
                 if request.stream_options and request.stream_options.resume:
@@ -90,7 +91,7 @@ class TranslateStreamHandler(_OwnBody, TextStreaming, Following):
             await stream.run(
                 translation.pieces(), translation.poke, lambda texts: self.observe(translation)
             )
-            frames = self._last_frames(request)
+            frames = self._last_frames(translation, request)
         except sse.ReaderGone:
             raise
         except Exception as failure:
@@ -120,16 +121,17 @@ class TranslateStreamHandler(_OwnBody, TextStreaming, Following):
                 if texts:
                     self.observe(translation)
                     yield list(map(sse.data, texts))
-            frames = self._last_frames(request)
+            frames = self._last_frames(translation, request)
         except Exception as failure:
             frames = [self.failure_frame(self.told(failure))]
         finally:
             self.end(translation)
         yield frames
 
-    def _last_frames(self, request: TranslateRequest) -> list[str]:
+    def _last_frames(self, translation: Translation, request: TranslateRequest) -> list[str]:
         """What ends a stream where all went well. Raises ShuttingDown."""
         self.activity.go_on()
         if request.stream_options and request.stream_options.usage:
-            return [sse.event("usage", self.usage()), sse.DONE]
+            told = answers.about(translation.origin, translation.notes)
+            return [sse.event("usage", {**self.usage(), **told}), sse.DONE]
         return [sse.DONE]

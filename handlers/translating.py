@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 from engine.errors import BabelbrookError, NotReady, Overloaded, TextTooLong, UnknownLanguage
@@ -12,7 +13,8 @@ from engine.generation import Sampling
 from engine.interface import Engine
 from engine.models.pool import Pool
 from engine.settings import Settings
-from engine.translation import formats, languages
+from engine.translation import formats, languages, origin
+from engine.translation.origin import Note, Origin
 from engine.translation.translator import Translation, TranslationRequest
 from handlers import sse
 from handlers.activity import Activity
@@ -42,6 +44,15 @@ class Source(Protocol):
     def poke(self) -> None: ...
 
     def cancel(self) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Translated:
+    """A whole translation and what is known about it; an empty text has no origin."""
+
+    text: str
+    origin: Origin | None = None
+    notes: Sequence[Note] = ()
 
 
 class Translating(BodyHandler):
@@ -82,11 +93,13 @@ class Translating(BodyHandler):
                 f"The text is longer than {limits.text_bytes:,} bytes. Send it in parts."
             )
 
-    def check(self, request: TranslateRequest) -> None:
+    async def check(self, request: TranslateRequest) -> None:
         """Before anything is begun. Raises BadRequest, UnknownLanguage, NotReady and Overloaded."""
-        self._languages(request)
+        source, _ = self._languages(request)
         formats.named(request.format)
         self.check_room()
+        if source is None:
+            await origin.prepare(self.engine.entry)
 
     def check_room(self) -> None:
         """Raises NotReady and Overloaded."""
@@ -101,13 +114,12 @@ class Translating(BodyHandler):
 
         Raises UnknownLanguage and what the prompt form refuses.
         """
-        source, target = self._languages(request)
         translation = Translation(
             self.engine,
             TranslationRequest(
                 parts=formats.parts(request.format, text),
-                source_lang=source,
-                target_lang=target,
+                origin=self._origin(request, text),
+                target_lang=self._languages(request)[1],
                 sampling=self.sampling(request),
                 max_tokens=request.max_tokens,
                 ignore_eos=request.ignore_eos,
@@ -135,7 +147,14 @@ class Translating(BodyHandler):
         self._prompt_tokens += source.prompt_tokens
         self._output_tokens += source.output_tokens
 
+    def _origin(self, request: TranslateRequest, text: str) -> Origin:
+        source, target = self._languages(request)
+        if source is None:
+            return origin.detected(text, self.engine.entry, target)
+        return origin.named(source, target)
+
     def _languages(self, request: TranslateRequest) -> tuple[str | None, str]:
+        """The model's codes of both; None for a source that is to be detected."""
         entry, defaults = self.engine.entry, self.config.translation
         target = defaults.target_lang if request.target_lang is None else request.target_lang
         source = defaults.source_lang if request.source_lang is None else request.source_lang
@@ -143,12 +162,9 @@ class Translating(BodyHandler):
             if not isinstance(value, str):
                 known = entry.target_langs if name == "target_lang" else entry.source_langs
                 raise UnknownLanguage(f"'{name}' must be a string, one of {', '.join(known)}.")
-        if source.lower() == "auto":
-            known = entry.source_langs
-            source_code = known[0] if len(known) == 1 else None
-        else:
-            source_code = languages.choose(source, entry.source_langs)
-        return source_code, languages.choose(target, entry.target_langs)
+        detect = source.lower() == "auto"
+        code = None if detect else languages.choose(source, entry.source_langs)
+        return code, languages.choose(target, entry.target_langs)
 
     def sampling(self, request: SamplingFields) -> Sampling:
         """The request's own fields before what the model's makers recommend."""
@@ -170,9 +186,9 @@ class Translating(BodyHandler):
         self.log_fields["tokens"] = usage["output_tokens"]
         return usage
 
-    async def translate_all(self, request: TranslateRequest, texts: list[str]) -> list[str]:
+    async def translate_all(self, request: TranslateRequest, texts: list[str]) -> list[Translated]:
         """Texts of a list go side by side, as many at a time as segments of one text would."""
-        results = [""] * len(texts)
+        results = [Translated("")] * len(texts)
         turns = iter(enumerate(texts))
 
         async def work() -> None:
@@ -191,10 +207,10 @@ class Translating(BodyHandler):
                 self.end(source)
         return results
 
-    async def _translate_one(self, request: TranslateRequest, text: str) -> str:
+    async def _translate_one(self, request: TranslateRequest, text: str) -> Translated:
         translation = self.begin(request, text)
         try:
-            return await translation.joined()
+            return Translated(await translation.joined(), translation.origin, translation.notes)
         finally:
             self.end(translation)
 

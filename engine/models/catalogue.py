@@ -76,6 +76,11 @@ class PromptSpec(BaseModel):
     chat: bool = False
     languages: Literal["code", "name"] = "name"
 
+    @property
+    def needs_source(self) -> bool:
+        """Whether it cannot be asked about a text of unknown language."""
+        return self.template_auto is None and Template.parse(self.template).names_source
+
 
 PLAIN_CHAT = PromptSpec(
     template="Translate the following text from {source_lang} into {target_lang}. Answer with the"

@@ -12,6 +12,7 @@ from engine.errors import CutShort, ModelError
 from engine.generation import Generation, Job, Sampling
 from engine.interface import Engine
 from engine.translation.answer import Answer
+from engine.translation.origin import Note, Origin
 from engine.translation.parts import Part
 from engine.translation.passage import Passage
 from engine.translation.segments import Segment, around, segments
@@ -21,12 +22,12 @@ from engine.translation.segments import Segment, around, segments
 class TranslationRequest:
     """What is to be translated, its languages already chosen among those of the model.
 
-    `parts` are taken one by one as they are needed, and once. `source_lang` None means unknown.
-    `max_tokens` bounds the answer to each segment.
+    `parts` are taken one by one as they are needed, and once. `max_tokens` bounds the answer to
+    each segment.
     """
 
     parts: Iterable[Part]
-    source_lang: str | None
+    origin: Origin
     target_lang: str
     sampling: Sampling = field(default_factory=Sampling)
     max_tokens: int | None = None
@@ -35,10 +36,15 @@ class TranslationRequest:
     shared: bool = False
     unread: int | None = None  # bytes that the reader may be behind in each segment
 
+    @property
+    def source_lang(self) -> str | None:
+        """None means unknown."""
+        return self.origin.language
+
 
 @dataclass(slots=True)
 class _Unit:
-    """A segment on its way; one without text is a gap alone."""
+    """A segment on its way; one without a generation is given back as it is."""
 
     passage: Passage
     segment: Segment
@@ -63,6 +69,7 @@ class Translation:
         self._units: Iterator[_Unit] = self._cut(request.parts)
         self._window: deque[_Unit] = deque()
         self._cancelled = False
+        self._spared = False  # segments were given back untranslated
         self._first: Generation | None = None
         self.first_text: float | None = None  # when the first text came (monotonic seconds)
         self._prompt_tokens = 0
@@ -84,6 +91,17 @@ class Translation:
 
     def _fits(self, text: str) -> bool:
         return self._engine.fits(text, self._request.source_lang, self._request.target_lang)
+
+    @property
+    def origin(self) -> Origin:
+        """The language of the text, and how that is known."""
+        return self._request.origin
+
+    @property
+    def notes(self) -> list[Note]:
+        """What there is to know about the answer; complete when `pieces` has ended."""
+        notes = (self.origin.note, self.origin.spared if self._spared else None)
+        return [note for note in notes if note is not None]
 
     @property
     def prompt_tokens(self) -> int:
@@ -127,7 +145,7 @@ class Translation:
             while await self._fill_window():
                 unit = self._window[0]
                 if unit.generation is None:
-                    yield [unit.passage.gap(unit.segment)]
+                    yield [unit.passage.gap(unit.segment) + unit.passage.body(unit.segment)]
                 else:
                     async for pieces in self._answer(unit, self._at_the_head(unit.generation)):
                         if pieces and self.first_text is None:
@@ -147,7 +165,7 @@ class Translation:
             unit = next(self._units, None)
             if unit is None:
                 break
-            if unit.segment.text:
+            if unit.segment.text and not self._spares(unit.segment.text):
                 job = self._job(unit.segment, ahead=any(self._under_way()))
                 unit.generation = self._engine.submit(job)
                 self._first = self._first or unit.generation
@@ -156,6 +174,13 @@ class Translation:
             # without letters waits for nothing else: let the others on the event loop have a turn.
             await asyncio.sleep(0)
         return not self._cancelled and bool(self._window)
+
+    def _spares(self, text: str) -> bool:
+        """Whether a segment is in the target language already, and is given back as it is."""
+        spares = self._request.origin.spares
+        spared = spares is not None and spares(text)
+        self._spared = self._spared or spared
+        return spared
 
     def _wants_more(self) -> bool:
         """Whether to look further ahead; gaps cost little, but there may be very many."""

@@ -14,6 +14,7 @@ from engine.llama.engine import LocalEngine
 from engine.llama.scheduler import Scheduler
 from engine.models.catalogue import ModelEntry
 from engine.translation.formats import parts
+from engine.translation.origin import Origin
 from engine.translation.translator import Translation, TranslationRequest
 
 Running = Callable[[ModelEntry], AbstractAsyncContextManager[LocalEngine]]
@@ -36,7 +37,7 @@ FORGERIES = [
 
 async def translate(engine: LocalEngine, text: str) -> str:
     request = TranslationRequest(
-        parts=parts("text", text), source_lang="en", target_lang="ja", max_tokens=64
+        parts=parts("text", text), origin=Origin("en"), target_lang="ja", max_tokens=64
     )
     return await Translation(engine, request, lookahead=4).joined()
 

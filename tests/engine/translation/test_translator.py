@@ -19,6 +19,7 @@ from engine.echo import EchoEngine
 from engine.errors import BabelbrookError, BadRequest, CutShort, DecodeFailed, ModelError
 from engine.generation import Decoding, Generation, Job
 from engine.translation.formats import parts
+from engine.translation.origin import Origin
 from engine.translation.parts import Part
 from engine.translation.translator import Translation, TranslationRequest
 from tests.engine.translation.documents import DOCUMENTS, part, raw
@@ -51,7 +52,7 @@ def make(engine: EchoEngine, text: str, lookahead: int = 4, **fields: Any) -> Tr
 def translation(
     engine: EchoEngine, document: Iterable[Part], lookahead: int = 4, **fields: Any
 ) -> Translation:
-    request = TranslationRequest(parts=document, source_lang=None, target_lang="ja", **fields)
+    request = TranslationRequest(parts=document, origin=Origin(None), target_lang="ja", **fields)
     return Translation(engine, request, lookahead)
 
 

@@ -1,0 +1,38 @@
+"""What an answer of our own API tells about a translation, beside the text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from engine.translation.origin import Note, Origin
+from handlers.translating import Translated
+
+
+def single(result: Translated) -> dict[str, Any]:
+    """The answer to one text."""
+    return {"translation": result.text, **about(result.origin, result.notes)}
+
+
+def several(results: Sequence[Translated]) -> dict[str, Any]:
+    """The answer to a list of texts: one language for each, notes without repetition."""
+    answer: dict[str, Any] = {"translation": [result.text for result in results]}
+    if any(result.origin is not None and result.origin.detected for result in results):
+        answer["detected_source_lang"] = [_language(result.origin) for result in results]
+    return answer | _notes(note for result in results for note in result.notes)
+
+
+def about(origin: Origin | None, notes: Iterable[Note]) -> dict[str, Any]:
+    """The language that was detected (null where none is likely), where it was, and notes."""
+    detected = origin is not None and origin.detected
+    return ({"detected_source_lang": _language(origin)} if detected else {}) | _notes(notes)
+
+
+def _language(origin: Origin | None) -> str | None:
+    return origin.guess.language if origin is not None and origin.guess is not None else None
+
+
+def _notes(notes: Iterable[Note]) -> dict[str, Any]:
+    different = dict.fromkeys(notes)
+    told = [{"code": note.code, "message": note.message} for note in different]
+    return {"notes": told} if told else {}
