@@ -24,6 +24,7 @@ from handlers.ops import HealthHandler, MetricsHandler, ReadyHandler
 from handlers.readings import Readings
 from handlers.resume import ID_PATTERN, ResumableStreams, ResumeHandler
 from handlers.translate import TranslateHandler, TranslateStreamHandler
+from handlers.web import Site, WebHandler
 
 logger = logging.getLogger("babelbrook.http")
 
@@ -49,7 +50,10 @@ def make_application(engine: Engine, settings: Settings, activity: Activity) -> 
         "activity": activity,
         "metrics": metrics,
     }
+    site = {"site": Site()}
     routes: list[Any] = [
+        (r"/", WebHandler, site),
+        (r"/web/(?:.+)", WebHandler, site),
         (r"/health", HealthHandler),
         (r"/ready", ReadyHandler, {"pool": pool, "activity": activity}),
         (r"/metrics", MetricsHandler, {"metrics": metrics}),

@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.errors import BabelbrookError, BadRequest
 from engine.models import sizes
-from engine.models.catalogue import Catalogue, ModelEntry
+from engine.models.catalogue import EMBEDDED, Catalogue, ModelEntry
 from engine.models.pool import Pool
 from engine.settings import Settings
 from handlers import sse
@@ -45,6 +45,7 @@ class ModelsHandler(GetHandler):
             "downloaded": entry.downloaded,
             "selected": entry.name == self.pool.entry.name,
             "loaded": self.pool.loaded(entry.name),
+            "embedded": entry.name == EMBEDDED.name and entry.file.name == EMBEDDED.file.name,
             "parameters": entry.parameters,
             "size_bytes": size,
             "licence": entry.licence,

@@ -1,0 +1,95 @@
+// Every request that the pages make of the server goes through `ask`.
+
+import { events } from "./sse.js";
+
+/** The server's refusal: its sentence, status and code, and after how many seconds to come again, if it says so. */
+export class Refused extends Error {
+  constructor(sentence, code, status = 200, retryAfter = null) {
+    super(sentence);
+    Object.assign(this, { code, status, retryAfter });
+  }
+}
+
+/** The server cannot be reached, or a stream of its ended before its time. */
+export class Lost extends Error {}
+
+/** A request's answer. Throws Refused, Lost, or the signal's reason. Paths are relative to the page. */
+async function ask(path, { method = "GET", json, body, headers, signal } = {}) {
+  const options = { method, signal, headers: { ...headers }, body };
+  if (json !== undefined) {
+    options.headers["Content-Type"] = "application/json";
+    options.body = JSON.stringify(json);
+  }
+  const answer = await reaching(fetch(path, options), signal);
+  if (!answer.ok) throw await refusal(answer);
+  return answer;
+}
+
+/** What `work` gives; its failures are those of the connection. */
+async function reaching(work, signal) {
+  try {
+    return await work;
+  } catch {
+    signal?.throwIfAborted();
+    throw new Lost("The server does not answer.");
+  }
+}
+
+async function refusal(answer) {
+  const seconds = Number.parseFloat(answer.headers.get("Retry-After"));
+  const retryAfter = Number.isFinite(seconds) ? seconds : null;
+  try {
+    const { error, code } = await answer.json();
+    return new Refused(String(error), code, answer.status, retryAfter);
+  } catch {
+    return new Refused(`The server answered ${answer.status}.`, "unknown", answer.status, retryAfter);
+  }
+}
+
+async function get(path, signal) {
+  const answer = await ask(path, { signal });
+  return reaching(answer.json(), signal);
+}
+
+async function* stream(path, json, signal) {
+  const { body } = await ask(path, { method: "POST", json, signal });
+  const source = events(body);
+  try {
+    for (;;) {
+      const { done, value } = await reaching(source.next(), signal);
+      if (done) return;
+      yield* value;
+    }
+  } finally {
+    source.return();
+  }
+}
+
+export const ready = (signal) => get("ready", signal);
+export const languages = () => get("languages");
+export const models = async () => (await get("models")).models;
+
+/**
+ * The events of a translation, data parsed: {event, data}. Ends after [DONE]. Throws Refused, for an error within
+ * the stream too, and Lost for a stream that breaks off.
+ */
+export async function* translate(request, signal) {
+  for await (const { event, data } of stream("translate/stream", request, signal)) {
+    if (data === "[DONE]") return;
+    const value = JSON.parse(data);
+    if (event === "message" && value.error) throw new Refused(value.error, value.code);
+    yield { event, data: value };
+  }
+  throw new Lost("The translation broke off.");
+}
+
+/** What a switch to a model has to tell: objects with `status`. The last is "ready"; failures are thrown. */
+export async function* selectModel(model, signal) {
+  for await (const { data } of stream("models/select", { model }, signal)) {
+    const news = JSON.parse(data);
+    if (news.status === "error") throw new Refused(news.message, news.code);
+    yield news;
+    if (news.status === "ready") return;
+  }
+  throw new Lost("The connection broke off.");
+}
