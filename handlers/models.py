@@ -53,6 +53,7 @@ class ModelsHandler(GetHandler):
             "source_langs": entry.source_langs,
             "target_langs": entry.target_langs,
             "repository": entry.source.repository if entry.source else None,
+            "pinned": entry.source.pinned if entry.source else None,
         }
 
 

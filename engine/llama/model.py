@@ -12,6 +12,7 @@ import llama_cpp
 
 from engine.errors import ModelError
 from engine.llama import library, machine
+from engine.models import split
 from engine.settings import Engine as EngineSettings
 
 _GGUF_MAGIC = b"GGUF"
@@ -49,7 +50,7 @@ class Model:
         split_mode: str = "layer",
     ) -> None:
         library.load()
-        _check_file(path)
+        _check_files(path)
         params = llama_cpp.llama_model_default_params()
         params.n_gpu_layers, params.main_gpu = n_gpu_layers, main_gpu
         params.split_mode = _SPLIT_MODES[split_mode]
@@ -182,13 +183,19 @@ class Model:
 
 def _check_memory(path: Path) -> None:
     """Weights that do not fit are read from disk again for every token: refuse them."""
-    _check_file(path)
-    size, free = path.stat().st_size, machine.free_memory()
+    _check_files(path)
+    size = sum(part.stat().st_size for part in split.paths(path))
+    free = machine.free_memory()
     if size > free:
         raise ModelError(
             f"The model file {path} needs {size / 2**20:,.0f} MiB of memory for its weights, but"
             f" {free / 2**20:,.0f} MiB are free. Take a smaller model, or a smaller quantisation."
         )
+
+
+def _check_files(path: Path) -> None:
+    for part in split.paths(path):
+        _check_file(part)
 
 
 def _check_file(path: Path) -> None:

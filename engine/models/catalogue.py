@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -18,6 +19,7 @@ from pydantic import (
 )
 
 from engine.errors import ModelError, UnknownLanguage
+from engine.models import gguf, split
 from engine.translation.languages import WIDELY_SPOKEN, canonical
 from engine.translation.templates import Template
 
@@ -106,7 +108,8 @@ class SamplingDefaults(BaseModel):
 class Source(BaseModel):
     """Where a model file can be had: a file in a repository of Hugging Face's hub.
 
-    `revision` is a branch, a tag or a commit; `size` (bytes) and `sha256` are checked where given.
+    Of a model in parts it is the first. `revision` is a branch, a tag or a commit; `size` (bytes)
+    and `sha256` are checked where given.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -117,11 +120,31 @@ class Source(BaseModel):
     sha256: str | None = Field(default=None, pattern=r"^[0-9a-f]{64}$")
     size: int | None = Field(default=None, ge=1)
 
+    @model_validator(mode="after")
+    def _whole(self) -> Source:
+        number = split.number(self.file)
+        if number is not None and number != 1:
+            raise ValueError(f"{self.file} is a part; name the first one, {self.files[0]}")
+        if number is not None and (self.sha256 or self.size):
+            raise ValueError("a model in parts has no one sha256 and size; pin its revision")
+        return self
+
+    @property
+    def files(self) -> list[str]:
+        """All files of the model."""
+        return split.files(self.file)
+
+    @property
+    def pinned(self) -> bool:
+        """Whether only the very file that the entry means is taken."""
+        return self.sha256 is not None or re.fullmatch("[0-9a-f]{40}", self.revision) is not None
+
 
 class ModelEntry(BaseModel):
     """One model of the catalogue.
 
-    `file` is where it lies; with a `source` it may be left out and is then the source's file name.
+    `file` is where it lies, or the first of its files; with a `source` it may be left out and is
+    then the source's file name.
     `source_langs` and `target_langs` are BCP-47 codes; `langs` gives both. `commercial_use` says
     whether the licence allows it, None where nobody has looked. `context` is what a sequence holds
     where `engine.context` is auto, in tokens.
@@ -166,15 +189,20 @@ class ModelEntry(BaseModel):
         return self.source
 
     @property
+    def files(self) -> list[Path]:
+        """All its files: more than one where it comes in parts."""
+        return split.paths(self.file)
+
+    @property
     def downloaded(self) -> bool:
-        """Whether the file is there; a download gives it its name only when it is whole."""
-        return self.file.is_file()
+        """Whether it is there; a download gives a file its name only when it is whole."""
+        return all(file.is_file() for file in self.files)
 
     @property
     def size(self) -> int | None:
-        """Bytes of the file, or of the one at its source; None where that is not known."""
+        """Bytes of its files, or of the one at its source; None where that is not known."""
         try:
-            return self.file.stat().st_size
+            return sum(file.stat().st_size for file in self.files)
         except OSError:
             return self.source.size if self.source else None
 
@@ -219,16 +247,21 @@ class Catalogue:
         return entry.model_copy(update={"file": self._folder / _expanded(entry.file)})
 
     def __iter__(self) -> Iterator[ModelEntry]:
-        """The entries, then one for each other .gguf file that lies in the folder now."""
+        """The entries, then one for each other model whose files lie in the folder now."""
         yield from self._known.values()
         taken = {entry.file for entry in self._known.values()}
         for file in self._files():
-            if file not in taken and file.stem not in self._known:
-                yield ModelEntry(name=file.stem, file=file)
+            name = split.name(file.name)
+            if file in taken or name in self._known or not gguf.is_model(file):
+                continue
+            entry = ModelEntry(name=name, file=file)
+            if entry.downloaded:
+                yield entry
 
     def _files(self) -> list[Path]:
         try:
-            return sorted(f for f in self._folder.iterdir() if f.suffix.lower() == ".gguf")
+            found = sorted(f for f in self._folder.iterdir() if f.suffix.lower() == ".gguf")
+            return [file for file in found if split.number(file.name) in (None, 1)]
         except OSError:  # no such folder yet
             return []
 
@@ -252,8 +285,11 @@ class Catalogue:
         path = _expanded(Path(name))
         beside = self._folder / path
         file = (beside if not path.exists() and beside.exists() else path).absolute()
+        if split.number(file.name) not in (None, 1):
+            first = split.files(file.name)[0]
+            raise ModelError(f"{file.name} is a part of a model; its first file is {first}.")
         same = next((entry for entry in self if entry.file == file), None)
-        return same or ModelEntry(name=path.stem, file=file)
+        return same or ModelEntry(name=split.name(path.name), file=file)
 
 
 def find(name: str, folder: Path, entries: Iterable[Mapping[str, Any]] = ()) -> ModelEntry:

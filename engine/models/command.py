@@ -13,7 +13,7 @@ from engine.config import ConfigError, models_folder, read_command_line
 from engine.errors import ModelError
 from engine.models import sizes
 from engine.models.catalogue import Catalogue, ModelEntry
-from engine.models.download import Report, fetch
+from engine.models.download import Report, fetch, unfinished
 
 USAGE = """\
 usage: python server.py models list
@@ -68,7 +68,7 @@ def _list(catalogue: Catalogue, entries: list[ModelEntry]) -> int:
     for entry in catalogue:
         licence = entry.licence or "unknown"
         if entry.commercial_use is False:
-            licence += " (no commercial use)"
+            licence += ", no commercial use"
         here = "yes" if entry.downloaded else "no"
         row = (
             entry.name,
@@ -81,6 +81,9 @@ def _list(catalogue: Catalogue, entries: list[ModelEntry]) -> int:
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(map(str.ljust, row, widths)).rstrip())
+    loose = [each.name for each in catalogue if each.source and not each.source.pinned]
+    if loose:
+        print(f"\nNot pinned, so taken as the hub has it on the day: {', '.join(loose)}.")
     return 0
 
 
@@ -101,7 +104,7 @@ def _download(catalogue: Catalogue, entries: list[ModelEntry]) -> int:
 def _remove(catalogue: Catalogue, entries: list[ModelEntry]) -> int:
     [entry] = entries
     entry.require_source()  # what cannot be had again is not thrown away
-    files = [entry.file, *entry.file.parent.glob(f"{entry.file.name}.*.part")]
+    files = [each for file in entry.files for each in (file, *unfinished(file))]
     there = [file for file in files if file.exists()]
     for file in there:
         file.unlink()

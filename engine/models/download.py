@@ -1,4 +1,4 @@
-"""Gets one model file from Hugging Face's hub: resumed after a cut, checked, whole under its name.
+"""Gets a model's files from Hugging Face's hub: resumed after a cut, checked, whole under its name.
 
 `huggingface_hub` finds the file, its size and its hash, and brings the session with the user's
 endpoint, token and proxies (HF_ENDPOINT, HF_TOKEN, HF_HOME). Its own transfer checks no hash over
@@ -12,6 +12,8 @@ understands ranges.
 from __future__ import annotations
 
 import fcntl
+import functools
+import glob
 import hashlib
 import logging
 import os
@@ -26,6 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from engine.errors import BabelbrookError
+from engine.models import split
 from engine.models.catalogue import Source
 
 if TYPE_CHECKING:
@@ -86,33 +89,82 @@ class _Found:
 
 
 def fetch(source: Source, target: Path, report: Report, stop: threading.Event) -> None:
-    """Download `source` to `target`; returns when the whole file is there and has been checked.
+    """Download `source` to `target`; returns when all of it is there and has been checked.
 
-    Blocks. Where a part of it lies there from before, it goes on behind that. Raises Cancelled soon
+    Blocks. Where some of it lies there from before, it goes on behind that. Raises Cancelled soon
     after `stop` is set, and DownloadError.
     """
-    patience = _Patience(source, stop)
-    found = patience.retry(lambda: _look_up(source))
-    _check_pins(source, found)
+    files = [_File(source, *names) for names in zip(source.files, split.paths(target), strict=True)]
+    for file in files:
+        file.look_up(stop)
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        _clear_old_parts(target, found.part(target))
-        with _locked(found.part(target)) as part:
-            if target.exists():  # another process has brought it
-                found.part(target).unlink()
-                return
-            transfer = _Transfer(source, found, part, report, stop)
-            transfer.take_over()
-            _check_disk(target, found.size - transfer.have)
-            transfer.run(patience)
-            part.flush()
-            os.fsync(part.fileno())
-            found.part(target).replace(target)
+        for file in files:
+            file.clear_old_parts()
+        _check_disk(target, sum(file.missing for file in files))
+        before, total = 0, sum(file.found.size for file in files)
+        for file in files:
+            file.bring(functools.partial(_report_behind, report, before, total), stop)
+            before += file.found.size
     except OSError as error:
         raise DownloadError(
             f"{target} cannot be written: {error.strerror or error}. What has come so far is kept;"
             " mend that and start the download again."
         ) from None
+
+
+def _report_behind(report: Report, before: int, total: int, done: int, _: int) -> None:
+    report(before + done, total)
+
+
+def unfinished(target: Path) -> list[Path]:
+    """What downloads of a file that did not come to their end have left."""
+    return list(target.parent.glob(f"{glob.escape(target.name)}.*.part"))
+
+
+class _File:
+    """One file of a model: `name` in the source's repository, to lie at `target`."""
+
+    def __init__(self, source: Source, name: str, target: Path) -> None:
+        self._source = source.model_copy(update={"file": name})
+        self._target = target
+
+    def look_up(self, stop: threading.Event) -> None:
+        """Ask the hub about it. Raises Cancelled and DownloadError."""
+        self._patience = _Patience(self._source, stop)
+        self.found = self._patience.retry(lambda: _look_up(self._source))
+        _check_pins(self._source, self.found)
+
+    @property
+    def missing(self) -> int:
+        """Bytes that are still to come."""
+        for there in (self._target, self.found.part(self._target)):
+            if there.exists():
+                return max(0, self.found.size - there.stat().st_size)
+        return self.found.size
+
+    def clear_old_parts(self) -> None:
+        """Parts of another version of the file are of no use to anyone."""
+        for path in unfinished(self._target):
+            if path != self.found.part(self._target):
+                path.unlink(missing_ok=True)
+
+    def bring(self, report: Report, stop: threading.Event) -> None:
+        """Raises Cancelled, DownloadError and OSError."""
+        target, found = self._target, self.found
+        if target.exists():
+            report(found.size, found.size)
+            return
+        with _locked(found.part(target)) as part:
+            if target.exists():  # another process has brought it
+                found.part(target).unlink()
+                return
+            transfer = _Transfer(self._source, found, part, report, stop)
+            transfer.take_over()
+            transfer.run(self._patience)
+            part.flush()
+            os.fsync(part.fileno())
+            found.part(target).replace(target)
 
 
 class _Patience:
@@ -175,17 +227,6 @@ def _check_pins(source: Source, found: _Found) -> None:
                 f"{source.repository} has another {source.file} at {source.revision} than the"
                 f" model's entry: its {name} is {there}, not {wanted}. Change the entry to have it."
             )
-
-
-def _clear_old_parts(target: Path, keep: Path) -> None:
-    """Parts of another version of the file are of no use to anyone."""
-    for path in target.parent.glob(f"{_escaped(target.name)}.*.part"):
-        if path != keep:
-            path.unlink(missing_ok=True)
-
-
-def _escaped(name: str) -> str:
-    return re.sub(r"([*?\[])", r"[\1]", name)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from engine.errors import BabelbrookError
+from engine.models import split
 from engine.models.catalogue import Source
 from engine.models.download import Cancelled, DownloadError, Report, fetch
 
@@ -24,12 +25,14 @@ class Downloads:
         self._running: dict[Path, _Download] = {}
 
     async def get(self, source: Source, file: Path, report: Report) -> None:
-        """Return when `file` is there; `report` is called on the loop with bytes done and in all.
+        """Return when `file` is there, with its further parts where it has some.
+
+        `report` is called on the loop with bytes done and in all.
 
         When cancelled it leaves, and the last one who leaves stops the transfer: what has come is
         kept. Raises DownloadError.
         """
-        while not file.exists():
+        while not all(each.exists() for each in split.paths(file)):
             download = self._running.get(file)
             if download is None or download.over:
                 download = self._running[file] = _Download(source, file)

@@ -41,6 +41,7 @@ def test_what_is_not_there_yet_is_listed_with_size_and_licence(client: httpx.Cli
     assert gemma["commercial_use"] is True
     assert (tower["size"], tower["size_bytes"]) == ("unknown", None)
     assert tower["commercial_use"] is False
+    assert (gemma["pinned"], tower["pinned"]) == (True, False)
 
 
 def test_a_model_from_elsewhere_is_listed_and_selected() -> None:

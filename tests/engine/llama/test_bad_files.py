@@ -32,11 +32,20 @@ def rewritten(
     path: Path,
     architecture: str = "llama",
     keep: Callable[[str], bool] = lambda key: True,
+    tensors_each: int = 0,
     **more: Any,
 ) -> Path:
-    """The embedded model with other metadata, written by the gguf package."""
+    """The embedded model with other metadata, written by the gguf package.
+
+    With `tensors_each` in parts of so many, the first of which bears the metadata alone.
+    """
     reader = gguf.GGUFReader(str(MODEL))
-    writer = gguf.GGUFWriter(str(path), architecture)
+    writer = gguf.GGUFWriter(
+        str(path),
+        architecture,
+        split_max_tensors=tensors_each,
+        small_first_shard=bool(tensors_each),
+    )
     for name, field in reader.fields.items():
         if name.startswith("GGUF.") or name == "general.architecture" or not keep(name):
             continue

@@ -28,11 +28,11 @@ class Command:
         source = {"repository": "someone/models", "file": "mine.gguf", "sha256": self.sha256}
         entry = {"name": "mine", "licence": "CC-BY-NC-4.0", "commercial_use": False}
         entries = json.dumps([entry | {"source": source}])
-        self._flags = ["--models.folder", str(folder), "--models.entries", entries]
+        self.flags = ["--models.folder", str(folder), "--models.entries", entries]
 
     def start(self, *words: str, stderr: int = subprocess.PIPE) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "server.py", "models", *words, *self._flags],
+            [sys.executable, "server.py", "models", *words, *self.flags],
             cwd=ROOT,
             env=os.environ | {"HF_ENDPOINT": self._hub.url, "HF_HUB_DOWNLOAD_TIMEOUT": "5"},
             stdout=subprocess.PIPE,
@@ -78,7 +78,9 @@ def test_the_list_tells_what_is_there_and_what_a_licence_forbids(command: Comman
     row = [line.split() for line in (before, after) for line in line.splitlines() if "mine" in line]
     assert row[0][:4] == ["mine", "unknown", "unknown", "no"]
     assert row[1][:5] == ["mine", "unknown", "2", "MB", "yes"]
-    assert after.splitlines()[-1].endswith("CC-BY-NC-4.0 (no commercial use)")
+    assert "CC-BY-NC-4.0, no commercial use\n" in after
+    assert after.splitlines()[-1].startswith("Not pinned, so taken as the hub has it on the day: ")
+    assert "mine" not in after.splitlines()[-1]
 
 
 def test_a_terminal_shows_a_bar(command: Command) -> None:
