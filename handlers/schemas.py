@@ -43,6 +43,7 @@ class TranslateRequest(SamplingFields):
     target_lang: Any = None  # a language in any spelling; checked against the model's
     source_lang: Any = None
     format: str = "text"  # one of engine.translation.formats
+    ignore_tags: list[str] | None = None  # names of elements that stay as they are
     model: str | None = None
     max_tokens: int | None = Field(None, ge=1, le=2**31 - 1)
     ignore_eos: bool = False

@@ -117,7 +117,7 @@ class Translating(BodyHandler):
         translation = Translation(
             self.engine,
             TranslationRequest(
-                parts=formats.parts(request.format, text),
+                parts=formats.parts(request.format, text, frozenset(request.ignore_tags or ())),
                 origin=self._origin(request, text),
                 target_lang=self._languages(request)[1],
                 sampling=self.sampling(request),

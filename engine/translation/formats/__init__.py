@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from engine.errors import BadRequest
+from engine.translation.formats import html, xml
 from engine.translation.formats import text as plain_text
 from engine.translation.parts import Part
 
-Format = Callable[[str], Iterator[Part]]
+Format = Callable[[str, frozenset[str]], Iterator[Part]]
 
-FORMATS: dict[str, Format] = {"text": plain_text.parts}
+FORMATS: dict[str, Format] = {
+    "text": lambda text, _: plain_text.parts(text),
+    "html": html.parts,
+    "xml": xml.parts,
+}
 """For each format's name, what takes a document of that format apart, lazily."""
 
 
@@ -21,6 +26,10 @@ def named(name: str) -> Format:
     return FORMATS[name]
 
 
-def parts(name: str, text: str) -> Iterator[Part]:
-    """The parts of a document in the format of that name. Raises BadRequest."""
-    return named(name)(text)
+def parts(name: str, text: str, ignore: frozenset[str] = frozenset()) -> Iterator[Part]:
+    """The parts of a document in the format of that name.
+
+    What stands in elements (`html`, `xml`) with a name in `ignore` stays as it is. Raises
+    BadRequest, also for a document that is not what it is said to be, before the first part.
+    """
+    return named(name)(text, ignore)

@@ -34,5 +34,5 @@ def test_a_text_without_a_border_is_cut_all_the_same() -> None:
 
 
 def test_an_unknown_format_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(BadRequest, match="'format' must be one of text"):
+    with pytest.raises(BadRequest, match="'format' must be one of text, html"):
         formats.parts("docx", "Hello.")
