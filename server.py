@@ -2,6 +2,7 @@
 
 python server.py --config config.yaml
 python server.py models list
+python server.py keys add NAME
 """
 
 from __future__ import annotations
@@ -12,12 +13,13 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import engine
+from access.keys import AccessError
 from engine import log
-from engine.config import ConfigError, models_folder, read_command_line
+from engine.config import ConfigError, load, models_folder, read_command_line
 from engine.errors import BabelbrookError, ModelError, UnknownLanguage
 from engine.interface import Engine
 from engine.models import catalogue
@@ -28,6 +30,7 @@ from engine.settings import Drain, Settings
 if TYPE_CHECKING:
     from handlers import Api
     from handlers.activity import Activity
+    from handlers.auth import Gate
     from handlers.connections import Server
 
 logger = logging.getLogger("babelbrook")
@@ -39,8 +42,8 @@ EXIT_USAGE, EXIT_STUCK = 2, 70
 
 def main(argv: Sequence[str]) -> int:
     """Run the server, or what the first word says; returns the exit status."""
-    if argv[:1] == ["models"]:
-        return _manage_models(argv[1:])
+    if argv[:1] in (["models"], ["keys"]):
+        return _manage(argv[0], argv[1:])
     try:
         command = read_command_line(argv, os.environ, version=engine.__version__)
     except ConfigError as error:
@@ -50,18 +53,19 @@ def main(argv: Sequence[str]) -> int:
     try:
         if command.check:
             return asyncio.run(_check(settings))
-        return asyncio.run(_serve(settings))
-    except ModelError as error:
+        return asyncio.run(_serve(settings, lambda: load(argv, os.environ)))
+    except (AccessError, ModelError) as error:
         return _complain(error.sentence, 1)
     except KeyboardInterrupt:  # a SIGINT before the server's own handler is in place
         return 130
 
 
-def _manage_models(argv: Sequence[str]) -> int:
-    from engine.models import command
+def _manage(what: str, argv: Sequence[str]) -> int:
+    from access.command import run as manage_keys
+    from engine.models.command import run as manage_models
 
     try:
-        return command.run(argv, os.environ)
+        return (manage_models if what == "models" else manage_keys)(argv, os.environ)
     except ConfigError as error:
         return _complain(str(error), EXIT_USAGE)
     except BabelbrookError as error:
@@ -112,13 +116,15 @@ async def _make_engine(settings: Settings) -> Pool:
     return Pool(first, loader, models.max_loaded, settings.drain.deadline)
 
 
-async def _serve(settings: Settings) -> int:
+async def _serve(settings: Settings, read_again: Callable[[], Settings]) -> int:
+    """Run the server; `read_again` reads the settings for a reload."""
     from engine.translation import origin
     from handlers import make_application
     from handlers.activity import Activity
+    from handlers.auth import Gate
     from handlers.connections import Server, most_connections
     from handlers.http1 import printable
-    from handlers.listener import raise_descriptor_limit
+    from handlers.listener import is_public, raise_descriptor_limit
 
     logging.getLogger("tornado.general").addFilter(printable)
     stop = _Stop(settings.drain.deadline)
@@ -130,9 +136,11 @@ async def _serve(settings: Settings) -> int:
     sockets = _bind(settings)
     if sockets is None:
         return 1
-    activity = Activity()
-    application = make_application(translator, settings, activity)
+    activity, gate = Activity(), Gate(settings, public=is_public(sockets))
+    application = make_application(translator, settings, activity, gate)
     application.feed.start()
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, read_again, gate)
+    saving = asyncio.ensure_future(gate.state.keep_saving())
     http = Server(application, settings, connections)
     application.metrics.connections.set_function(lambda: http.open)
     http.listen_on(sockets)
@@ -145,12 +153,24 @@ async def _serve(settings: Settings) -> int:
         await stop.wanted
         detection.cancel()
         await _drain(http, activity, application, translator, settings.drain)
+        await gate.state.save()
     finally:
+        saving.cancel()
         translator.stop()  # or the decode thread would keep the process alive for ever
     if not translator.stopped:
         logger.error("The decode thread did not come back; the process ends without it.")
         _leave(EXIT_STUCK)
     return 0
+
+
+def _reload(read_again: Callable[[], Settings], gate: Gate) -> None:
+    """SIGHUP: go by the keys and origins as they are now. What is wrong changes nothing."""
+    try:
+        keys = gate.reload(read_again())
+    except (ConfigError, AccessError) as error:
+        logger.error("SIGHUP: nothing is changed. %s", error)
+    else:
+        logger.info("SIGHUP: keys and origins are read again; there are %d keys.", keys)
 
 
 async def _drain(

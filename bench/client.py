@@ -95,7 +95,7 @@ class _Client:
         self._rest = b""
         self._frames = 0
         self._last = 0.0
-        head = f"POST {self._dialect.path} HTTP/1.1\r\nHost: bench\r\nConnection: close\r\n"
+        head = f"POST {self._dialect.path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
         head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         self._begun = time.perf_counter()
         self._socket = socket.create_connection(("127.0.0.1", self._port), timeout=SILENCE)

@@ -111,7 +111,7 @@ class Visit:
     def send(self, path: str, body: dict[str, Any], part: float = 1.0) -> None:
         """Send a request, or the first `part` of it."""
         data = json.dumps({**body, "target_lang": "ja", "cache": False}).encode()
-        head = f"POST {path} HTTP/1.1\r\nHost: soak\r\nContent-Length: {len(data)}\r\n\r\n"
+        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {len(data)}\r\n\r\n"
         whole = head.encode() + data
         self.writer.write(whole[: int(len(whole) * part)])
 

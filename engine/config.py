@@ -36,6 +36,9 @@ SHORT_FORMS = {
     "engine.kind": "--engine",
 }
 
+SWITCHES = {"server.insecure": "--insecure"}
+"""Flags without a value, which set to true."""
+
 OWN_FLAGS = ("--config", "--check", "--help", "--version")
 
 _SOURCES = """\
@@ -235,6 +238,19 @@ class _Keep(argparse.Action):
         namespace.given[self.dest] = _Given(value, str(option_string))
 
 
+class _Switch(argparse.Action):
+    """Keep a setting that a flag alone sets to true."""
+
+    def __call__(
+        self,
+        parser: argparse.ArgumentParser,
+        namespace: argparse.Namespace,
+        values: object,
+        option_string: str | None = None,
+    ) -> None:
+        namespace.given[self.dest] = _Given(True, str(option_string))
+
+
 def _read_flags(
     argv: Sequence[str], version: str
 ) -> tuple[argparse.Namespace, dict[str, _Given], list[str]]:
@@ -249,7 +265,8 @@ def _read_flags(
 
 def _stray_words(words: Sequence[str]) -> Iterator[str]:
     """Tell what is wrong with the words that belong to no flag."""
-    flags = [*OWN_FLAGS, *SHORT_FORMS.values(), *(setting.flag for setting in SETTINGS.values())]
+    short = [*SHORT_FORMS.values(), *SWITCHES.values()]
+    flags = [*OWN_FLAGS, *short, *(setting.flag for setting in SETTINGS.values())]
     expects_value = False
     for word in words:
         if word.startswith("--" if expects_value else "-") and word.strip("-"):
@@ -267,7 +284,8 @@ def _parser(version: str) -> argparse.ArgumentParser:
     parser = _Parser(
         prog="server.py",
         usage="python server.py [--config FILE] [--check] [--SECTION.NAME VALUE ...]\n"
-        "       python server.py models list|download NAME|remove NAME|verify [NAME]",
+        "       python server.py models list|download NAME|remove NAME|verify [NAME]\n"
+        "       python server.py keys add NAME|list|remove NAME",
         description="Translate text over HTTP with a model that runs on this machine.",
         epilog=_SOURCES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -306,6 +324,15 @@ def _add_flag(group: argparse._ArgumentGroup, setting: Setting) -> None:
         metavar="VALUE",
         help=f"{setting.help} ({setting.allowed}; default: {default})".replace("%", "%%"),
     )
+    if setting.name in SWITCHES:
+        group.add_argument(
+            SWITCHES[setting.name],
+            action=_Switch,
+            dest=setting.name,
+            nargs=0,
+            default=argparse.SUPPRESS,
+            help=f"the same as {setting.flag} true",
+        )
 
 
 # The config file

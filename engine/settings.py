@@ -38,6 +38,13 @@ ConnectionCount = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(allow_inf_nan=False)]
 # An empty host would listen on every address, and no other text may be empty either.
 Text = Annotated[str, Field(min_length=1)]
+RateText = Annotated[
+    str,
+    Field(
+        pattern=r"^(none|[1-9][0-9]{0,8}/(s|min|h|day))$",
+        json_schema_extra={"format": "none or a rate as 60/min (s, min, h, day)"},
+    ),
+]
 AutoOnOff = Annotated[Literal["auto", "on", "off"], BeforeValidator(_on_or_off)]
 
 
@@ -56,6 +63,34 @@ class Server(Section):
         ge=0,
         le=65535,
         description="port to listen on; 0 picks a free one and the start-up line says which",
+    )
+
+    insecure: bool = Field(
+        default=False, description="listen on a public address although there are no keys"
+    )
+    allowed_hosts: list[Text] = Field(
+        default=[],
+        description="names that requests may call this server by, beside those of this machine",
+    )
+    allowed_origins: list[Text] = Field(
+        default=[],
+        description="origins of other sites whose pages may use this server (CORS)",
+    )
+
+
+class Keys(Section):
+    """Who may use the server."""
+
+    file: Text = Field(
+        default="keys.json",
+        description="keys made by keys add; relative to the folder of server.py",
+    )
+    entries: list[dict[str, Any]] = Field(
+        default=[], description="keys beside those of the file, as keys add --print shows them"
+    )
+    state_file: Text = Field(
+        default="state.sqlite",
+        description="used tokens and sessions of the pages; relative to the folder of server.py",
     )
 
 
@@ -108,6 +143,9 @@ class Limits(Section):
         default=0,
         ge=0,
         description="connections from one address, loopback left out; 0 sets no limit",
+    )
+    rate_per_address: RateText = Field(
+        default="none", description="requests from one address, with or without a key"
     )
     requests_per_connection: int = Field(
         default=10_000,
@@ -305,6 +343,7 @@ class Settings(Section):
     """All settings. `Settings()` holds the defaults and reads nothing from outside."""
 
     server: Server = Field(default=Server())
+    keys: Keys = Field(default=Keys())
     limits: Limits = Field(default=Limits())
     engine: Engine = Field(default=Engine())
     models: Models = Field(default=Models())
@@ -365,13 +404,20 @@ def _in_words(schema: dict[str, Any]) -> str:
         *most, last = schema["enum"]
         return f"{', '.join(most)} or {last}"
     nouns = {
-        "array": "a list of mappings, written as JSON in flags and variables",
+        "array": _list_in_words(schema),
         "boolean": "true or false",
         "integer": "a whole number",
         "number": "a number",
-        "string": "text",
+        "string": str(schema.get("format", "text")),
     }
     return nouns[schema["type"]] + _range_in_words(schema)
+
+
+def _list_in_words(schema: dict[str, Any]) -> str:
+    """Say what a list holds; nothing for what is none."""
+    items = schema.get("items", {}).get("type")
+    of = "texts" if items == "string" else "mappings"
+    return f"a list of {of}, written as JSON in flags and variables"
 
 
 def _range_in_words(schema: dict[str, Any]) -> str:

@@ -11,12 +11,14 @@ from engine.models.catalogue import Catalogue
 from engine.models.pool import Pool
 from engine.settings import Settings
 from handlers.activity import Activity
+from handlers.auth import Gate
 from handlers.base import UnknownPathHandler, log_access
 from handlers.detect import DetectHandler
 from handlers.events import EventsHandler
 from handlers.feed import Feed
 from handlers.http1 import Http1Application
 from handlers.languages import LanguagesHandler
+from handlers.login import LoginHandler, LogoutHandler
 from handlers.metrics import Metrics
 from handlers.models import ModelsHandler, SelectHandler
 from handlers.openai import ChatHandler, CompletionHandler, ModelHandler, ModelListHandler
@@ -30,15 +32,21 @@ logger = logging.getLogger("babelbrook.http")
 
 
 class Api(Http1Application):
-    """All routes, and what runs beside them: the feed, once it is started, and streams."""
+    """All routes, and what goes with them: the gate, the feed, once it is started, and streams."""
 
+    gate: Gate
     metrics: Metrics
     feed: Feed
     streams: ResumableStreams
 
 
-def make_application(engine: Engine, settings: Settings, activity: Activity) -> Api:
-    """All routes with what their handlers need. A bare engine is a pool of one."""
+def make_application(
+    engine: Engine, settings: Settings, activity: Activity, gate: Gate | None = None
+) -> Api:
+    """All routes with what their handlers need. A bare engine is a pool of one.
+
+    Without a `gate` there is one for the loopback interface.
+    """
     engine = pool = engine if isinstance(engine, Pool) else Pool(engine)
     metrics = Metrics(engine)
     catalogue = Catalogue(models_folder(settings), settings.models.entries)
@@ -66,6 +74,8 @@ def make_application(engine: Engine, settings: Settings, activity: Activity) -> 
             SelectHandler,
             {"pool": pool, "settings": settings, "activity": activity},
         ),
+        (r"/login", LoginHandler, {"settings": settings}),
+        (r"/logout", LogoutHandler),
         (r"/translate", TranslateHandler, translate),
         (r"/translate/stream", TranslateStreamHandler, {**translate, "streams": streams}),
         (
@@ -102,4 +112,5 @@ def make_application(engine: Engine, settings: Settings, activity: Activity) -> 
         serve_traceback=False,
     )
     application.metrics, application.feed, application.streams = metrics, feed, streams
+    application.gate = Gate(settings) if gate is None else gate
     return application

@@ -8,6 +8,7 @@ import math
 import re
 import secrets
 import time
+from collections.abc import Iterable
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any
@@ -17,7 +18,10 @@ import ujson
 from tornado.httputil import HTTPInputError, parse_body_arguments
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
+from access.keys import Key
 from engine.errors import BabelbrookError, BadRequest
+from handlers.auth import PUBLIC, Gate, Need, Unauthorized
+from handlers.origins import answer_preflight
 
 access_log = logging.getLogger("babelbrook.access")
 logger = logging.getLogger("babelbrook.http")
@@ -25,7 +29,7 @@ logger = logging.getLogger("babelbrook.http")
 ABORTED = 499  # what nginx logs for a client that closed before the end of its answer
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
-_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 def dump_json(value: Any) -> str:
@@ -43,8 +47,14 @@ class NotFound(BabelbrookError):
 class BaseHandler(RequestHandler):
     """Base of all handlers. Errors of class BabelbrookError become JSON with their status."""
 
+    access: Need  # which keys may use it; each handler says so, and none answers without
+    refusal: type[Unauthorized] = Unauthorized  # of a missing or wrong key
+    key_in_body = False  # the key may come as `api_key` in the body
+    key: Key | None = None  # whose request it is, where there are keys
+    awaits_key = False  # no key has come yet, but the body may hold one
     aborted = False  # the client went away before the answer's end
     route: str | None = None  # what logs and metrics call a path that holds a secret
+    _fields_told: tuple[tuple[str, str], ...] = ()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.begun = time.monotonic()  # Tornado's own start time jumps when the clock is set
@@ -61,9 +71,48 @@ class BaseHandler(RequestHandler):
         """What the access log tells beside the usual."""
         return {}
 
+    @property
+    def gate(self) -> Gate:
+        """Who may do what."""
+        gate: Gate = self.application.gate  # type: ignore[attr-defined]
+        return gate
+
+    @property
+    def client(self) -> str:
+        """Who asks: the id of the key, or the address where there are no keys."""
+        return self.key.id if self.key is not None else self.request.remote_ip or ""
+
+    def needs(self) -> Need:
+        """Which keys may use it with the request's method."""
+        return self.access
+
+    def prepare(self) -> None:
+        """Called when the headers are in, before the method: the gate lets the request pass."""
+        self.gate.admit(self)
+
+    def options(self, *_: str) -> None:
+        """What a browser asks before a page of another site may use this path."""
+        if not self.gate.origins.is_preflight(self.request):
+            raise HTTPError(HTTPStatus.METHOD_NOT_ALLOWED)
+        answer_preflight(self, self.allowed_methods())
+
+    def charge(self, tokens: int) -> None:
+        """Count tokens against the quota of the request's key."""
+        if self.key is not None:
+            self.gate.state.add(self.key.id, tokens)
+
     def set_default_headers(self) -> None:
-        """The request id goes out with every answer, errors included."""
+        """What goes out with every answer, errors included."""
         self.set_header("X-Request-Id", self.request_id)
+        self.gate.origins.allow(self)
+        for name, value in self._fields_told:
+            self.add_header(name, value)
+
+    def tell(self, fields: Iterable[tuple[str, str]]) -> None:
+        """Add header fields to the answer, also where it becomes an error."""
+        self._fields_told += tuple(fields)
+        for name, value in fields:
+            self.add_header(name, value)
 
     def on_connection_close(self) -> None:
         """The client went away before the answer's end."""
@@ -108,6 +157,8 @@ class BaseHandler(RequestHandler):
             self.set_status(error.status)
             if error.retry_after is not None:
                 self.set_header("Retry-After", str(math.ceil(error.retry_after)))
+            if error.status == HTTPStatus.UNAUTHORIZED:
+                self.set_header("WWW-Authenticate", 'Bearer realm="Babelbrook"')
             self.write_json(self.error_value(error))
             return
         if status_code == HTTPStatus.METHOD_NOT_ALLOWED:
@@ -173,6 +224,13 @@ class BodyHandler(BaseHandler):
         """Called when the headers are in."""
         self._chunks: list[bytes] = []
         self._received = 0
+        try:
+            super().prepare()
+        except BabelbrookError:
+            # The body is not waited for, so the connection ends here, and the answer says so.
+            connection: Any = self.request.connection
+            connection._disconnect_on_finish = True
+            raise
 
     def data_received(self, chunk: bytes) -> None:
         """Keep a part of the body; what goes above the limit is counted and thrown away."""
@@ -200,7 +258,9 @@ class BodyHandler(BaseHandler):
             texts = {name: [v.decode() for v in values] for name, values in arguments.items()}
         except (HTTPInputError, ValueError):
             raise BadRequest("Invalid form") from None
-        return {name: found if len(found) > 1 else found[0] for name, found in texts.items()}
+        fields = {name: found if len(found) > 1 else found[0] for name, found in texts.items()}
+        self.take_key(fields)
+        return fields
 
     def _take_body(self) -> bytes:
         if self._received > self.body_limit:
@@ -228,7 +288,16 @@ class BodyHandler(BaseHandler):
             raise BadRequest("Invalid JSON") from None
         if not isinstance(value, dict):
             raise BadRequest("The body must be a JSON object.")
+        self.take_key(value)
         return value
+
+    def take_key(self, fields: dict[str, Any]) -> None:
+        """Let the request in by the key in its body, where none has come before.
+
+        Whoever reads the body in a form of its own calls this before anything else.
+        """
+        if self.awaits_key:
+            self.gate.admit_by_body(self, fields.get("api_key"))
 
 
 class GetHandler(BaseHandler):
@@ -241,7 +310,10 @@ class GetHandler(BaseHandler):
 class UnknownPathHandler(BaseHandler):
     """Answers every path that the route table does not know."""
 
+    access = PUBLIC
+
     def prepare(self) -> None:
+        super().prepare()
         raise NotFound(f"There is nothing at {_printable(self.request.path)}.")
 
 
@@ -262,6 +334,7 @@ def log_access(handler: BaseHandler) -> None:
         "method": request.method,
         "path": handler.route or _printable(request.path),
         "status": ABORTED if handler.aborted else handler.get_status(),
+        **({"key": handler.key.id} if handler.key is not None else {}),
         **handler.log_fields,
         "total_ms": round((time.monotonic() - handler.begun) * 1000, 1),
     }

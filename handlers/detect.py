@@ -12,6 +12,7 @@ from engine.translation import origin
 from engine.translation.detect import Guess, detect
 from engine.translation.languages import english_name
 from handlers.activity import Activity
+from handlers.auth import TRANSLATE
 from handlers.base import BodyHandler
 
 _SHOWN = 5  # candidates of one text
@@ -22,6 +23,9 @@ class DetectHandler(BodyHandler):
 
     The languages are those of the selected model and those that are widely spoken.
     """
+
+    access = TRANSLATE
+    key_in_body = True
 
     def initialize(self, pool: Pool, settings: Settings, activity: Activity) -> None:
         self.pool, self.config, self.activity = pool, settings, activity

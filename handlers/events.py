@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from handlers.auth import OBSERVE
 from handlers.base import GetHandler
 from handlers.feed import Feed
 
 
 class EventsHandler(GetHandler):
     """Opens the stream and hands its connection over to the feed."""
+
+    access = OBSERVE
 
     def initialize(self, feed: Feed) -> None:
         self._feed = feed

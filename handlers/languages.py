@@ -8,6 +8,7 @@ from engine.errors import UnknownModel
 from engine.models.catalogue import Catalogue, ModelEntry
 from engine.models.pool import Pool
 from engine.translation.languages import english_name, native_name
+from handlers.auth import ANY_KEY
 from handlers.base import GetHandler
 
 
@@ -16,6 +17,8 @@ class LanguagesHandler(GetHandler):
 
     They are those of the selected model, or of the one that `?model=` names.
     """
+
+    access = ANY_KEY
 
     def initialize(self, pool: Pool, catalogue: Catalogue) -> None:
         self.pool, self.catalogue = pool, catalogue

@@ -8,6 +8,7 @@ import resource
 import socket
 import sys
 from collections.abc import Callable, Sequence
+from ipaddress import ip_address
 from typing import Any
 
 from tornado.netutil import bind_sockets
@@ -44,6 +45,15 @@ def bind(host: str, port: int, *, dead_peer_timeout: float) -> list[socket.socke
     for listening in sockets:
         notice_dead_peers(listening, dead_peer_timeout)
     return sockets
+
+
+def is_public(sockets: Sequence[socket.socket]) -> bool:
+    """Whether other machines can reach one of them."""
+    return any(
+        each.family in (socket.AF_INET, socket.AF_INET6)
+        and not ip_address(each.getsockname()[0].partition("%")[0]).is_loopback
+        for each in sockets
+    )
 
 
 def notice_dead_peers(listening: socket.socket, seconds: float) -> None:

@@ -14,11 +14,14 @@ from engine.models.pool import Pool
 from engine.settings import Settings
 from handlers import sse
 from handlers.activity import Activity
+from handlers.auth import ADMIN, ANY_KEY
 from handlers.base import BodyHandler, GetHandler
 
 
 class ModelsHandler(GetHandler):
     """The catalogue, exactly one entry of it selected."""
+
+    access = ANY_KEY
 
     def initialize(self, pool: Pool, catalogue: Catalogue) -> None:
         self.pool, self.catalogue = pool, catalogue
@@ -63,6 +66,8 @@ class SelectHandler(BodyHandler):
     A stream of objects with `status`: "downloading" with `progress` in per cent, "loading", and
     last "ready" or "error" with `message`. A client that leaves stops the download, not the load.
     """
+
+    access = ADMIN
 
     def initialize(self, pool: Pool, settings: Settings, activity: Activity) -> None:
         self.pool, self.config, self.activity = pool, settings, activity

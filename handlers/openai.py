@@ -12,6 +12,7 @@ from engine.models.pool import Pool
 from engine.translation import languages
 from handlers import openai_shapes as shapes
 from handlers import sse
+from handlers.auth import ANY_KEY
 from handlers.base import BaseHandler, GetHandler
 from handlers.choices import Choice, all_texts
 from handlers.openai_schemas import (
@@ -186,6 +187,8 @@ class CompletionHandler(_CompletionsHandler):
 class ModelListHandler(_OpenAI, GetHandler):
     """`GET /v1/models`: what can answer now, the selected model first, and its aliases last."""
 
+    access = ANY_KEY
+
     def initialize(self, pool: Pool) -> None:
         self.pool = pool
 
@@ -196,6 +199,8 @@ class ModelListHandler(_OpenAI, GetHandler):
 
 class ModelHandler(_OpenAI, GetHandler):
     """`GET /v1/models/{id}`."""
+
+    access = ANY_KEY
 
     route = "/v1/models/{id}"
 

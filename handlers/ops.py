@@ -5,6 +5,7 @@ from __future__ import annotations
 from engine.errors import NotReady, ShuttingDown
 from engine.models.pool import Pool
 from handlers.activity import Activity
+from handlers.auth import OBSERVE, PUBLIC
 from handlers.base import GetHandler
 from handlers.metrics import Metrics
 
@@ -12,12 +13,16 @@ from handlers.metrics import Metrics
 class HealthHandler(GetHandler):
     """`GET /health`: 200 while the process lives."""
 
+    access = PUBLIC
+
     def get(self) -> None:
         self.write_json({"status": "ok"})
 
 
 class ReadyHandler(GetHandler):
     """`GET /ready`: 200 only when a model can answer and the server is not draining."""
+
+    access = PUBLIC
 
     def initialize(self, pool: Pool, activity: Activity) -> None:
         self.pool, self.activity = pool, activity
@@ -36,6 +41,8 @@ class ReadyHandler(GetHandler):
 
 class MetricsHandler(GetHandler):
     """`GET /metrics` in Prometheus' text format."""
+
+    access = OBSERVE
 
     def initialize(self, metrics: Metrics) -> None:
         self.metrics = metrics

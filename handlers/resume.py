@@ -19,6 +19,7 @@ from engine.errors import BabelbrookError, BadRequest, Overloaded
 from engine.settings import Settings, Streams
 from handlers import sse
 from handlers.activity import Activity
+from handlers.auth import TRANSLATE
 from handlers.base import BaseHandler, NotFound
 from handlers.framelog import FrameLog
 
@@ -27,7 +28,6 @@ logger = logging.getLogger("babelbrook.http")
 ID_PATTERN = "[A-Za-z0-9_-]{22}"
 _FRAME_ID = re.compile(rf"({ID_PATTERN}):([0-9]{{1,15}})")
 _CHUNK = 64 * 1024  # bytes of memory that frames of one flush take
-_ANYBODY = ""  # the owner of every stream while there are no keys
 
 
 class Cancelled(BabelbrookError):
@@ -41,7 +41,10 @@ class ResumableStream:
     """A translation whose frames wait in a log for one reader at a time."""
 
     def __init__(self, owner: str, most_bytes: int, cancel: Callable[[], None]) -> None:
-        """`owner` alone may come back to it; `cancel` ends the source of its frames."""
+        """`owner`, a key's id, alone may come back to it (anybody where it is empty).
+
+        `cancel` ends the source of its frames.
+        """
         self.id = secrets.token_urlsafe(16)
         self.owner = owner
         self.ended = False  # no more frames will come
@@ -188,22 +191,26 @@ class ResumableStreams:
 
     def start(
         self,
+        owner: str,
         frames: AsyncIterator[list[str]],
         cancel: Callable[[], None],
         held: AbstractAsyncContextManager[object],
     ) -> ResumableStream:
-        """Keep a new stream and fill it from `frames`; `held` is left when they have ended."""
-        stream = ResumableStream(_ANYBODY, self._most_bytes, cancel)
+        """Keep a new stream of `owner` and fill it from `frames`.
+
+        `held` is left when they have ended.
+        """
+        stream = ResumableStream(owner, self._most_bytes, cancel)
         self._streams[stream.id] = stream
         pump = asyncio.ensure_future(_pump(stream, frames, held))
         self._pumps.add(pump)
         pump.add_done_callback(self._pumps.discard)
         return stream
 
-    def find(self, stream_id: str) -> ResumableStream:
+    def find(self, stream_id: str, owner: str) -> ResumableStream:
         """The stream of that id. Raises NotFound, also for one that is somebody else's."""
         stream = self._streams.get(stream_id)
-        if stream is None or stream.owner != _ANYBODY:
+        if stream is None or stream.owner != owner:
             raise NotFound("There is no such stream, or it is not kept any more.")
         return stream
 
@@ -248,6 +255,13 @@ async def _pump(
 
 class Following(BaseHandler):
     """A handler that sends a resumable stream; when its connection breaks, the stream goes on."""
+
+    access = TRANSLATE
+
+    @property
+    def owner(self) -> str:
+        """Whose streams it may send: the key's, or everybody's where there are no keys."""
+        return self.key.id if self.key is not None else ""
 
     _reader: Reader | None = None
 
@@ -311,13 +325,13 @@ class ResumeHandler(Following):
             await self.end_stream(self._settings.stall_timeout)
 
     async def delete(self, stream_id: str) -> None:
-        self._streams.forget(self._streams.find(stream_id))
+        self._streams.forget(self._streams.find(stream_id, self.owner))
         self.set_status(HTTPStatus.NO_CONTENT)
 
     def _asked_for(self, stream_id: str) -> tuple[ResumableStream, int]:
         """The stream and the number of the last frame that the client has."""
         self._activity.check()
-        stream = self._streams.find(stream_id)
+        stream = self._streams.find(stream_id, self.owner)
         # The header first: an EventSource that comes back still has the query of its first time.
         last_id = self.request.headers.get("Last-Event-ID") or self.get_query_argument(
             "last_id", None

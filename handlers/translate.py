@@ -28,6 +28,8 @@ class _OwnBody(Translating):
 class TranslateHandler(_OwnBody):
     """The whole translation as JSON; a list of texts gives a list in the same order."""
 
+    key_in_body = True  # as LibreTranslate's clients send it
+
     async def post(self) -> None:
         with self.activity.request(self.cancel):
             request, ignored = self.read_request()
@@ -106,7 +108,7 @@ class TranslateStreamHandler(_OwnBody, TextStreaming, Following):
         translation = self.begin(request, text, self.unread_bytes)
         self.outlived = True
         stream = self._streams.start(
-            self._frames(translation, request), translation.cancel, held.pop_all()
+            self.owner, self._frames(translation, request), translation.cancel, held.pop_all()
         )
         self.set_header("Stream-Id", stream.id)
         await self.follow(self._streams, stream, 0, self.config.streams)

@@ -18,6 +18,7 @@ from engine.translation.origin import Note, Origin
 from engine.translation.translator import Translation, TranslationRequest
 from handlers import sse
 from handlers.activity import Activity
+from handlers.auth import TRANSLATE
 from handlers.base import BodyHandler
 from handlers.metrics import Metrics
 from handlers.schemas import SamplingFields, TranslateRequest
@@ -58,6 +59,7 @@ class Translated:
 class Translating(BodyHandler):
     """A handler that begins translations, and ends them when its client leaves."""
 
+    access = TRANSLATE
     engine: Engine  # of this request's model, whatever is selected meanwhile
     outlived = False  # the translations go on when the client leaves
 
@@ -123,7 +125,7 @@ class Translating(BodyHandler):
                 sampling=self.sampling(request),
                 max_tokens=request.max_tokens,
                 ignore_eos=request.ignore_eos,
-                client=self.request.remote_ip or "",
+                client=self.client,
                 shared=request.cache,
                 unread=unread,
             ),
@@ -146,6 +148,7 @@ class Translating(BodyHandler):
             self.log_fields["ttft_ms"] = round((source.first_text - self.begun) * 1000, 1)
         self._prompt_tokens += source.prompt_tokens
         self._output_tokens += source.output_tokens
+        self.charge(source.prompt_tokens + source.output_tokens)
 
     def _origin(self, request: TranslateRequest, text: str) -> Origin:
         source, target = self._languages(request)

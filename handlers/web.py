@@ -14,6 +14,7 @@ import mimetypes
 from pathlib import Path
 from typing import NamedTuple
 
+from handlers.auth import PUBLIC
 from handlers.base import GetHandler, NotFound
 
 FOLDER = Path(__file__).resolve().parents[1] / "web"
@@ -103,6 +104,8 @@ def _file(name: str, body: bytes, lifetime: str) -> _File:
 
 class WebHandler(GetHandler):
     """Serves a file of the site, or 304 to who has it."""
+
+    access = PUBLIC
 
     def initialize(self, site: Site) -> None:
         self._site = site

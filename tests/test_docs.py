@@ -18,13 +18,15 @@ PAGES = sorted([ROOT / "README.md", ROOT / "CONTRIBUTING.md", *(ROOT / "docs").g
 def test_every_setting_that_a_page_names_exists(page: Path) -> None:
     sections = "|".join(HEADINGS)
     named = set(re.findall(rf"`(?:--)?((?:{sections})\.[a-z_]+)\b", page.read_text("utf-8")))
-    files = {name for name in named if name.endswith((".md", ".py"))}
+    files = {name for name in named if name.endswith((".md", ".py", ".json"))}
     assert named - files <= set(SETTINGS)
 
 
 def test_the_page_on_behaviour_names_every_limit() -> None:
     text = (ROOT / "docs" / "server-behavior.md").read_text("utf-8")
-    limits = [name for name in SETTINGS if name.startswith(("limits.", "streams.", "drain."))]
+    limits = [
+        name for name in SETTINGS if name.startswith(("limits.", "streams.", "drain.", "keys."))
+    ]
     assert [name for name in limits if f"`{name}`" not in text] == []
 
 

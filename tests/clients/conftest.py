@@ -18,7 +18,9 @@ from tornado.httpserver import HTTPServer
 from tornado.testing import bind_unused_port
 from tornado.web import Application
 
+from engine.settings import Settings
 from handlers import sse
+from handlers.auth import PUBLIC, Gate
 from handlers.base import BaseHandler
 from tests.clients.awkward import TEXTS
 from tests.conftest import ServerProcess
@@ -30,6 +32,8 @@ PIECES = 3000  # at most so many segments for one piece of a stream
 
 class FramesHandler(BaseHandler):
     """`GET /frames`: every awkward text as a frame of its own and within a named event."""
+
+    access = PUBLIC
 
     async def get(self) -> None:
         stream = sse.EventStream(self, heartbeat=60, stall_timeout=60)
@@ -129,13 +133,17 @@ def frames_url() -> Iterator[str]:
     """Where `FramesHandler` answers, beside a page at `/` for a browser to start from."""
 
     class Page(BaseHandler):
+        access = PUBLIC
+
         def get(self) -> None:
             self.finish("<!doctype html><title>page</title>")
 
     socket, port = bind_unused_port()
 
     async def start() -> Callable[[], None]:
-        server = HTTPServer(Application([("/", Page), ("/frames", FramesHandler)]))
+        application: Any = Application([("/", Page), ("/frames", FramesHandler)])
+        application.gate = Gate(Settings())
+        server = HTTPServer(application)
         server.add_socket(socket)
         return server.stop
 

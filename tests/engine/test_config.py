@@ -89,9 +89,11 @@ def another_value(schema: dict[str, Any], default: Any) -> Any:
             return schema["minimum"] if default == "auto" else default + 1
         case "number":
             return default + 0.5
+        case "array" if schema["items"]["type"] == "string":
+            return ["other", "one more"]
         case "array":
             return [{"name": "other", "sizes": [1, 2.5, None, True]}]
-    return "other"
+    return "60/min" if "pattern" in schema else "other"
 
 
 def as_text(value: Any) -> str:
@@ -124,7 +126,7 @@ class TestPrecedence:
         loaded = load(
             ["--config", str(path), "--drain.deadline", "5"], {"BABELBROOK_SERVER__PORT": "2"}
         )
-        assert loaded.server.model_dump() == {"host": "localhost", "port": 2}
+        assert (loaded.server.host, loaded.server.port) == ("localhost", 2)
         assert loaded.log.level == "debug"
         assert loaded.drain.deadline == 5
         assert loaded.engine == Settings().engine
@@ -532,9 +534,15 @@ def values(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
             least = schema["exclusiveMinimum" if above else "minimum"]
             most = schema.get("maximum")
             return st.floats(least, most, exclude_min=above, allow_nan=False, allow_infinity=False)
+        case "array" if schema["items"]["type"] == "string":
+            return st.lists(TEXT.filter(bool), max_size=2)
         case "array":
             return st.lists(st.dictionaries(TEXT, JSON, max_size=3), max_size=2)
-    return TEXT.filter(bool)
+    return (
+        st.from_regex(schema["pattern"], fullmatch=True)
+        if "pattern" in schema
+        else TEXT.filter(bool)
+    )
 
 
 @st.composite

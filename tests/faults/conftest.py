@@ -171,7 +171,7 @@ def request_bytes(
     """The bytes of a request with a Host, and a Content-Length where there is a body."""
     data = json.dumps(body).encode() if isinstance(body, dict) else body
     head = f"{method or ('GET' if data is None else 'POST')} {path} HTTP/{version}\r\n"
-    head += f"Host: test\r\n{headers}"
+    head += f"Host: localhost\r\n{headers}"
     if data is not None:
         head += f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n"
     return f"{head}\r\n".encode() + (data or b"")

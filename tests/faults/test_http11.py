@@ -12,7 +12,7 @@ from tests.conftest import ServerProcess
 from tests.faults.wire import LAST, Reply, answers, exchange
 
 BODY = b'{"text": "one two", "target_lang": "ja"}'
-POST = b"POST /translate HTTP/1.1\r\nHost: test\r\nContent-Length: %d\r\n" % len(BODY)
+POST = b"POST /translate HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n" % len(BODY)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +31,7 @@ def port(server: ServerProcess) -> int:
     return server.port
 
 
-def get(target: bytes, headers: bytes = b"Host: test\r\n", method: bytes = b"GET") -> bytes:
+def get(target: bytes, headers: bytes = b"Host: localhost\r\n", method: bytes = b"GET") -> bytes:
     return b"%b %b HTTP/1.1\r\n%b\r\n" % (method, target, headers)
 
 
@@ -45,42 +45,42 @@ def one(port: int, request: bytes, method: str = "GET") -> Reply:
 MALFORMED = {
     "a line without a version (HTTP/0.9)": b"GET /health\r\n\r\n",
     "the preface of HTTP/2": b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
-    "HTTP/3.0": b"GET /health HTTP/3.0\r\nHost: test\r\n\r\n",
-    "HTTP/1.2": b"GET /health HTTP/1.2\r\nHost: test\r\n\r\n",
-    "HTTP/1": b"GET /health HTTP/1\r\nHost: test\r\n\r\n",
-    "HTTP/1.10": b"GET /health HTTP/1.10\r\nHost: test\r\n\r\n",
-    "a protocol in small letters": b"GET /health http/1.1\r\nHost: test\r\n\r\n",
+    "HTTP/3.0": b"GET /health HTTP/3.0\r\nHost: localhost\r\n\r\n",
+    "HTTP/1.2": b"GET /health HTTP/1.2\r\nHost: localhost\r\n\r\n",
+    "HTTP/1": b"GET /health HTTP/1\r\nHost: localhost\r\n\r\n",
+    "HTTP/1.10": b"GET /health HTTP/1.10\r\nHost: localhost\r\n\r\n",
+    "a protocol in small letters": b"GET /health http/1.1\r\nHost: localhost\r\n\r\n",
     "a TLS greeting": b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + b"\0" * 40 + b"\r\n\r\n",
     "nothing but line breaks": b"\r\n\r\n\r\n\r\n",
-    "two blanks": b"GET  /health HTTP/1.1\r\nHost: test\r\n\r\n",
-    "tabs for blanks": b"GET\t/health\tHTTP/1.1\r\nHost: test\r\n\r\n",
-    "a blank before the method": b" GET /health HTTP/1.1\r\nHost: test\r\n\r\n",
-    "a blank in the target": b"GET /he alth HTTP/1.1\r\nHost: test\r\n\r\n",
-    "no target": b"GET HTTP/1.1\r\nHost: test\r\n\r\n",
+    "two blanks": b"GET  /health HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "tabs for blanks": b"GET\t/health\tHTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "a blank before the method": b" GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "a blank in the target": b"GET /he alth HTTP/1.1\r\nHost: localhost\r\n\r\n",
+    "no target": b"GET HTTP/1.1\r\nHost: localhost\r\n\r\n",
     "a NUL in the target": get(b"/health\0"),
     "an escape character in the target": get(b"/\x1b[31m"),
-    "a bare CR for a line break": b"GET /health HTTP/1.1\rHost: test\r\n\r\n",
+    "a bare CR for a line break": b"GET /health HTTP/1.1\rHost: localhost\r\n\r\n",
     "a bracket in the method": get(b"/health", method=b"G[T"),
-    "a NUL in a value": get(b"/health", b"Host: test\r\nX: a\0b\r\n"),
-    "a bare CR in a value": get(b"/health", b"Host: test\r\nX: a\rb\r\n"),
-    "an escape character in a value": get(b"/health", b"Host: test\r\nX: \x1b[31m\r\n"),
+    "a NUL in a value": get(b"/health", b"Host: localhost\r\nX: a\0b\r\n"),
+    "a bare CR in a value": get(b"/health", b"Host: localhost\r\nX: a\rb\r\n"),
+    "an escape character in a value": get(b"/health", b"Host: localhost\r\nX: \x1b[31m\r\n"),
     "a blank before a colon": get(b"/health", b"Host : test\r\n"),
-    "a folded line": get(b"/health", b"Host: test\r\nX: a\r\n b\r\n"),
-    "a first line that is folded": get(b"/health", b" Host: test\r\n"),
-    "a line without a colon": get(b"/health", b"Host: test\r\nnonsense\r\n"),
-    "a line without a name": get(b"/health", b"Host: test\r\n: x\r\n"),
-    "a name of two words": get(b"/health", b"Host: test\r\nX Y: z\r\n"),
-    "a name beyond ASCII": get(b"/health", b"Host: test\r\nX\xe9: z\r\n"),
+    "a folded line": get(b"/health", b"Host: localhost\r\nX: a\r\n b\r\n"),
+    "a first line that is folded": get(b"/health", b" Host: localhost\r\n"),
+    "a line without a colon": get(b"/health", b"Host: localhost\r\nnonsense\r\n"),
+    "a line without a name": get(b"/health", b"Host: localhost\r\n: x\r\n"),
+    "a name of two words": get(b"/health", b"Host: localhost\r\nX Y: z\r\n"),
+    "a name beyond ASCII": get(b"/health", b"Host: localhost\r\nX\xe9: z\r\n"),
     "no Host": get(b"/health", b""),
-    "two Hosts": get(b"/health", b"Host: test\r\nHost: other\r\n"),
-    "the same Host twice": get(b"/health", b"Host: test\r\nHost: test\r\n"),
-    "two Hosts in one line": get(b"/health", b"Host: test, other\r\n"),
-    "a Host with a path": get(b"/health", b"Host: test/x\r\n"),
-    "a Host with an at sign": get(b"/health", b"Host: user@test\r\n"),
+    "two Hosts": get(b"/health", b"Host: localhost\r\nHost: other.localhost\r\n"),
+    "the same Host twice": get(b"/health", b"Host: localhost\r\nHost: localhost\r\n"),
+    "two Hosts in one line": get(b"/health", b"Host: localhost, other\r\n"),
+    "a Host with a path": get(b"/health", b"Host: localhost/x\r\n"),
+    "a Host with an at sign": get(b"/health", b"Host: user@localhost\r\n"),
     "a Host with a blank": get(b"/health", b"Host: te st\r\n"),
     "too many query fields": get(b"/health?" + b"a&" * 5000),
-    "a head above the limit": get(b"/health", b"Host: test\r\n" + b"X: y\r\n" * 20_000),
-    "a value above the limit": get(b"/health", b"Host: test\r\nX: %b\r\n" % (b"y" * 100_000)),
+    "a head above the limit": get(b"/health", b"Host: localhost\r\n" + b"X: y\r\n" * 20_000),
+    "a value above the limit": get(b"/health", b"Host: localhost\r\nX: %b\r\n" % (b"y" * 100_000)),
     "a target above the limit": get(b"/" + b"y" * 100_000),
 }
 
@@ -219,7 +219,7 @@ def test_an_expectation_of_http_1_0_is_passed_over(port: int, value: bytes) -> N
 )
 @pytest.mark.parametrize("target", [b"/health", b"/nope"])
 def test_close_closes_behind_the_answer(port: int, options: bytes, target: bytes) -> None:
-    request = get(target, b"Host: test\r\nConnection: " + options + b"\r\n")
+    request = get(target, b"Host: localhost\r\nConnection: " + options + b"\r\n")
     (answer,) = answers(exchange(port, request + get(b"/languages")))
     assert answer.headers["Connection"] == "close"
 
@@ -241,7 +241,7 @@ def test_http_1_0_is_kept_only_where_it_asks(port: int, headers: bytes, kept: bo
     ids=["websocket", "h2c", "tls"],
 )
 def test_an_upgrade_is_passed_over(port: int, upgrade: bytes) -> None:
-    answer = one(port, get(b"/health", b"Host: test\r\n" + upgrade))
+    answer = one(port, get(b"/health", b"Host: localhost\r\n" + upgrade))
     assert answer.status == 200
     assert "Upgrade" not in answer.headers
 
@@ -261,7 +261,7 @@ def test_a_form_of_several_parts_is_not_taken_apart(port: int) -> None:
 @pytest.mark.parametrize("path", [b"/health", b"/nope"])
 def test_a_broken_form_is_a_400(port: int, path: bytes) -> None:
     headers = (
-        b"Host: test\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: 3\r\n"
+        b"Host: localhost\r\nContent-Type: multipart/form-data; boundary=x\r\nContent-Length: 3\r\n"
     )
     assert one(port, get(path, headers) + b"abc").status in (400, 404)
 
@@ -269,7 +269,7 @@ def test_a_broken_form_is_a_400(port: int, path: bytes) -> None:
 def test_what_a_client_cannot_see_is_never_in_a_header(port: int) -> None:
     """A request id that is no plain one is not given back."""
     for given in (b"a b", b"x" * 200, b"\xff", b"a\x85b"):
-        answer = one(port, get(b"/health", b"Host: test\r\nX-Request-Id: " + given + b"\r\n"))
+        answer = one(port, get(b"/health", b"Host: localhost\r\nX-Request-Id: " + given + b"\r\n"))
         assert answer.headers["X-Request-Id"].isalnum()
 
 

@@ -16,7 +16,7 @@ BODY = b'{"text": "one two", "target_lang": "ja"}'
 SIZE = b"%d" % len(BODY)
 CHUNKS = b"%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY)
 # What an attacker would like to be taken for a request of its own.
-HIDDEN = b"GET /hidden HTTP/1.1\r\nHost: hidden\r\n\r\n"
+HIDDEN = b"GET /hidden HTTP/1.1\r\nHost: hidden.localhost\r\n\r\n"
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def port() -> Iterator[int]:
 
 
 def post(headers: bytes, body: bytes, version: bytes = b"1.1") -> bytes:
-    return b"POST /translate HTTP/%b\r\nHost: test\r\n%b\r\n%b" % (version, headers, body)
+    return b"POST /translate HTTP/%b\r\nHost: localhost\r\n%b\r\n%b" % (version, headers, body)
 
 
 CL = b"Content-Length: "
@@ -162,7 +162,7 @@ def test_chunks_in_http_1_0_are_refused(port: int, connection: bytes) -> None:
 
 def test_a_bad_chunk_behind_an_early_answer_brings_no_second_answer(port: int) -> None:
     """A method that nobody knows is answered before the body is read."""
-    request = b"BREW /translate HTTP/1.1\r\nHost: test\r\n" + CHUNKED + b"\r\nzz\r\n"
+    request = b"BREW /translate HTTP/1.1\r\nHost: localhost\r\n" + CHUNKED + b"\r\nzz\r\n"
     found = answers(exchange(port, request + HIDDEN + LAST))
     assert [answer.status for answer in found] == [405]
 
@@ -205,7 +205,7 @@ def test_a_clear_body_is_read_to_its_end_and_no_further(port: int, name: str) ->
 def test_a_body_that_nobody_asked_for_is_no_request(port: int, path: bytes, framing: str) -> None:
     headers = {"a length": CL + b"%d\r\n" % len(HIDDEN), "chunks": CHUNKED}[framing]
     body = {"a length": HIDDEN, "chunks": b"%x\r\n%b\r\n0\r\n\r\n" % (len(HIDDEN), HIDDEN)}[framing]
-    request = b"GET %b HTTP/1.1\r\nHost: test\r\n%b\r\n%b" % (path, headers, body)
+    request = b"GET %b HTTP/1.1\r\nHost: localhost\r\n%b\r\n%b" % (path, headers, body)
     found = answers(exchange(port, request + LAST))
     assert [answer.status for answer in found] == [404 if path == b"/nope" else 200, 200]
 
@@ -225,7 +225,13 @@ LINES = st.sampled_from(
         if len(line) < 1000
     ]
     + [headers for headers, _ in CLEAR.values()]
-    + [b"Host: other\r\n", b"Expect: 100-continue\r\n", b"Connection: close\r\n", b"\n", b"\r"]
+    + [
+        b"Host: other.localhost\r\n",
+        b"Expect: 100-continue\r\n",
+        b"Connection: close\r\n",
+        b"\n",
+        b"\r",
+    ]
 )
 BODIES = st.sampled_from([body for _, body in CLEAR.values()] + list(BAD_CHUNKS.values()))
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from tests.faults.conftest import Peer
 
 # Ends every exchange that is answered to the end: the server closes behind its answer.
-LAST = b"GET /health HTTP/1.1\r\nHost: last\r\nConnection: close\r\n\r\n"
+LAST = b"GET /health HTTP/1.1\r\nHost: last.localhost\r\nConnection: close\r\n\r\n"
 
 
 @dataclass

@@ -76,7 +76,7 @@ def stream_request(body: dict[str, Any], version: str = "1.1", headers: str = ""
     """The bytes of a `POST /translate/stream`."""
     data = json.dumps(body).encode()
     head = (
-        f"POST /translate/stream HTTP/{version}\r\nHost: test\r\n{headers}"
+        f"POST /translate/stream HTTP/{version}\r\nHost: localhost\r\n{headers}"
         f"Content-Type: application/json\r\nContent-Length: {len(data)}\r\n\r\n"
     )
     return head.encode() + data

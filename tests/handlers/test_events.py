@@ -25,7 +25,7 @@ from handlers.readings import Readings, _Point
 from tests.conftest import ServerProcess
 from tests.handlers.inprocess import Served, serving, stream_request
 
-REQUEST = b"GET /events HTTP/1.1\r\nHost: test\r\n\r\n"
+REQUEST = b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n"
 Reader = asyncio.StreamReader
 Writer = asyncio.StreamWriter
 
@@ -414,7 +414,7 @@ _DASHBOARD = """
 import re, socket, sys
 def resident(): return int(open("/proc/self/statm").read().split()[1])
 server = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
-server.sendall(b"GET /events HTTP/1.1\\r\\nHost: test\\r\\n\\r\\n")
+server.sendall(b"GET /events HTTP/1.1\\r\\nHost: localhost\\r\\n\\r\\n")
 tenth, seen, last, early, tail = int(sys.argv[2]) // 10, 0, 0, 0, b""
 while data := server.recv(65536):
     lines = (tail + data).split(b"\\n")

@@ -134,7 +134,7 @@ def test_an_unknown_stream_is_a_404(server: ServerProcess, method: str) -> None:
 def test_a_stream_of_somebody_else_is_a_404() -> None:
     async def test(served: Served) -> None:
         stream_id, _, writer = await begin(served)
-        served.streams.find(stream_id).owner = "another"
+        served.streams.find(stream_id, "").owner = "another"
         answer = await get(served, stream_id)
         assert b" 404 " in answer
         writer.close()
@@ -221,7 +221,7 @@ def test_a_request_keeps_its_place_in_the_queue_while_its_client_is_away() -> No
             stream_id, _, writer = await begin(served)
             while not engine.status().queued:
                 await asyncio.sleep(0)
-            await leave(writer, served.streams.find(stream_id))
+            await leave(writer, served.streams.find(stream_id, ""))
             assert engine.status().queued == 1
             back = asyncio.ensure_future(get(served, stream_id))
             runner.cancel()
@@ -258,7 +258,7 @@ def test_beyond_the_most_streams_the_oldest_that_ended_goes_and_else_it_is_a_503
             for _ in range(2):
                 stream_id, reader, writer = await begin(served)
                 await reader.readuntil(b"[DONE]\n\n")
-                await leave(writer, served.streams.find(stream_id))
+                await leave(writer, served.streams.find(stream_id, ""))
                 ended.append(stream_id)
             live = [(await begin(served, ignore_eos=True, max_tokens=480))[0]]
             assert b" 404 " in await get(served, ended[0])
@@ -272,7 +272,7 @@ def test_beyond_the_most_streams_the_oldest_that_ended_goes_and_else_it_is_a_503
             assert b'"code":"overloaded"' in await reader.readuntil(b"}")
             assert len(served.streams) == 2
             for stream_id in live:
-                served.streams.forget(served.streams.find(stream_id))
+                served.streams.forget(served.streams.find(stream_id, ""))
             writer.write(stream_request({"text": "Hello.", "stream_options": {"resume": True}}))
             await reader.readuntil(b"[DONE]\n\n")
 
@@ -285,7 +285,7 @@ def test_a_stream_that_nobody_reads_stops_at_its_bound_and_goes_on_with_its_read
     async def test(served: Served) -> None:
         stream_id, reader, writer = await begin(served, text=text, cache=False)
         await reader.readuntil(b'data: "w0"\n\n')
-        stream = served.streams.find(stream_id)
+        stream = served.streams.find(stream_id, "")
         await leave(writer, stream)
         before = -1
         while before != stream._log.end:

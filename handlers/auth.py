@@ -1,0 +1,205 @@
+"""Who asks, and may they? Every request passes here before its handler's method is called.
+
+Keys come as `Authorization: Bearer`, as `X-API-Key`, in the ways of the compatible APIs
+(`Authorization: DeepL-Auth-Key`, and `api_key` in the body for LibreTranslate), or, for the pages
+of this server, as the session in a cookie.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+from tornado.httputil import HTTPServerRequest
+
+from access import keyfile
+from access.keys import AccessError, Key, KeyRing, Role
+from access.rates import Bucket, Buckets, Rate
+from access.state import State, seconds_to_midnight
+from engine.errors import BabelbrookError
+from engine.settings import Settings
+from handlers.origins import Origins
+
+if TYPE_CHECKING:
+    from handlers.base import BaseHandler
+
+COOKIE = "babelbrook_session"
+_SCHEMES = ("bearer", "deepl-auth-key")
+
+Need = frozenset[Role] | None
+"""Roles of which a key needs one; None for what is open to everybody."""
+
+PUBLIC: Need = None
+ANY_KEY: Need = frozenset(Role)
+TRANSLATE: Need = frozenset({Role.TRANSLATE, Role.ADMIN})
+OBSERVE: Need = frozenset({Role.OBSERVE, Role.ADMIN})
+ADMIN: Need = frozenset({Role.ADMIN})
+
+
+class Unauthorized(BabelbrookError):
+    """No key, or a wrong one."""
+
+    status = 401
+    code = "unauthorized"
+
+
+class WrongKey(Unauthorized):
+    """The same where a peer's API tells it by another status."""
+
+    status = 403
+    code = "forbidden"
+
+
+class WrongRole(BabelbrookError):
+    """The key is good for other things."""
+
+    status = 403
+    code = "forbidden"
+
+
+class TooManyRequests(BabelbrookError):
+    """More requests than the key or the address may send."""
+
+    status = 429
+    code = "rate_limited"
+
+    def __init__(self, sentence: str, retry_after: float) -> None:
+        super().__init__(sentence)
+        self.retry_after = retry_after
+
+
+class QuotaUsed(TooManyRequests):
+    """The key has used its tokens of the day."""
+
+    code = "quota_used"
+
+
+class Gate:
+    """The rules, and what is counted for them. `reload` takes over others."""
+
+    def __init__(self, settings: Settings, *, public: bool = False) -> None:
+        """`public` where the server listens on more than the loopback interface.
+
+        Raises AccessError where the keys cannot be read, and where it does but there are none.
+        """
+        self._public = public
+        self._buckets = Buckets()
+        self.state = State(keyfile.state_path(settings))
+        self._set(settings, keyfile.ring(settings))
+        if self.closed and not self.has_keys:
+            raise AccessError(
+                f"{settings.server.host} can be reached from other machines, and there are no keys:"
+                " whoever finds it could use it. Make a key with: python server.py keys add NAME"
+                " (or start it all the same with --insecure)."
+            )
+
+    def reload(self, settings: Settings) -> int:
+        """Go by these settings and the present keys, and tell how many keys there are.
+
+        Raises AccessError; then all stays as it is.
+        """
+        ring = keyfile.ring(settings)
+        self._set(settings, ring)
+        return len(ring)
+
+    def _set(self, settings: Settings, ring: KeyRing) -> None:
+        # Taking the last key away must not open a server to the world.
+        self.closed = bool(ring) or (self._public and not settings.server.insecure)
+        if ring:
+            self.state.open()
+        self._ring = ring
+        self.origins = Origins(settings.server, public=self._public)
+        rate = settings.limits.rate_per_address
+        self._address_rate = None if rate == "none" else Rate.parse(rate)
+
+    @property
+    def has_keys(self) -> bool:
+        """Whether there are any."""
+        return len(self._ring) > 0
+
+    def admit(self, handler: BaseHandler) -> None:
+        """Let a request in; `handler.key` is its key then.
+
+        Raises ForeignHost, ForeignOrigin, TooManyRequests, Unauthorized (or what the handler has
+        in its place) and WrongRole.
+        """
+        request = handler.request
+        self.origins.check(request)
+        need = handler.needs()
+        if need is None or self.origins.is_preflight(request):
+            return
+        if self._address_rate is not None:
+            self._take(handler, f"address {handler.request.remote_ip}", self._address_rate)
+        if self.closed:
+            key = self._key_of(request)
+            if key is None and handler.key_in_body and "Authorization" not in request.headers:
+                handler.awaits_key = True  # `admit_by_body` follows
+            else:
+                self._let_in(handler, need, key)
+
+    def admit_by_body(self, handler: BaseHandler, text: object) -> None:
+        """The same for a key that came in the body."""
+        handler.awaits_key = False
+        key = self._ring.find(text) if isinstance(text, str) else None
+        self._let_in(handler, handler.needs() or frozenset(), key)
+
+    def _key_of(self, request: HTTPServerRequest) -> Key | None:
+        headers = request.headers
+        scheme, _, text = headers.get("Authorization", "").partition(" ")
+        if scheme.lower() in _SCHEMES:
+            return self._ring.find(text.strip())
+        if (text := headers.get("X-API-Key", "")) != "":
+            return self._ring.find(text)
+        cookie = request.cookies.get(COOKIE)
+        return self._key_of_session(cookie.value) if cookie is not None else None
+
+    def _key_of_session(self, token: str) -> Key | None:
+        key_id = self.state.session(token) if self.has_keys else None
+        return None if key_id is None else self._ring.by_id(key_id)
+
+    def _let_in(self, handler: BaseHandler, need: frozenset[Role], key: Key | None) -> None:
+        if key is None:
+            raise handler.refusal("A valid key is needed, as 'Authorization: Bearer KEY'.")
+        if not key.roles & need:
+            raise WrongRole(f"This needs a key with the role {' or '.join(sorted(need))}.")
+        handler.key = key
+        if key.rate is not None:
+            self._take(handler, f"key {key.id}", key.rate)
+        quota = key.tokens_per_day
+        if need is TRANSLATE and quota is not None and self.state.used(key.id) >= quota:
+            raise QuotaUsed(
+                f"This key has used its {quota:,} tokens of the day.", seconds_to_midnight()
+            )
+
+    def _take(self, handler: BaseHandler, client: str, rate: Rate) -> None:
+        """Count a request. Raises TooManyRequests."""
+        now = time.monotonic()
+        bucket = self._buckets.get(client, rate, now)
+        wait = bucket.take(now)
+        handler.tell(_limit_headers(client.partition(" ")[0], bucket))
+        if wait:
+            raise TooManyRequests(
+                f"More than {rate} requests. Ask again in {math.ceil(wait)} s.", wait
+            )
+
+    def log_in(self, text: str) -> str:
+        """Begin a session; returns what the cookie holds. Raises Unauthorized."""
+        key = self._ring.find(text)
+        if key is None:
+            raise Unauthorized("That is not a valid key.")
+        return self.state.log_in(key.id)
+
+    def log_out(self, token: str) -> None:
+        """End a session."""
+        if self.has_keys:
+            self.state.log_out(token)
+
+
+def _limit_headers(policy: str, bucket: Bucket) -> list[tuple[str, str]]:
+    """Header fields of draft-ietf-httpapi-ratelimit-headers-10: what is allowed, what is left."""
+    rate = bucket.rate
+    return [
+        ("RateLimit-Policy", f'"{policy}";q={rate.count};w={rate.seconds}'),
+        ("RateLimit", f'"{policy}";r={bucket.left};t={bucket.seconds_to_full}'),
+    ]

@@ -1,0 +1,51 @@
+"""`POST /login` and `POST /logout`: sessions of the pages.
+
+A browser's `EventSource` cannot send headers, so the pages change a key for a cookie. No script can
+read it, and no other site's request carries it (SameSite=Strict).
+"""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+
+from access.state import SESSION_SECONDS
+from engine.errors import BadRequest
+from engine.settings import Settings
+from handlers.auth import COOKIE, PUBLIC
+from handlers.base import BaseHandler, BodyHandler
+
+
+class LoginHandler(BodyHandler):
+    """Changes the key in `{"key": ...}` for a session."""
+
+    access = PUBLIC
+
+    def initialize(self, settings: Settings) -> None:
+        self.body_limit = settings.limits.body_bytes
+
+    def post(self) -> None:
+        text = self.json_object().get("key")
+        if not isinstance(text, str):
+            raise BadRequest("'key' is required")
+        token = self.gate.log_in(text.strip())
+        self.set_status(HTTPStatus.NO_CONTENT)
+        self.set_cookie(
+            COOKIE,
+            token,
+            max_age=SESSION_SECONDS,
+            httponly=True,
+            samesite="Strict",
+            secure=self.request.protocol == "https",
+        )
+
+
+class LogoutHandler(BaseHandler):
+    """Ends the session."""
+
+    access = PUBLIC
+
+    def post(self) -> None:
+        self.set_status(HTTPStatus.NO_CONTENT)
+        if (token := self.get_cookie(COOKIE)) is not None:
+            self.gate.log_out(token)
+            self.clear_cookie(COOKIE)
