@@ -43,6 +43,7 @@ class EchoEngine:
         if not self._ready:
             raise NotReady("No model is ready to answer yet.")
         decoding = Decoding(job)
+        decoding.room = job.max_tokens
         generation = decoding.join()
         task = asyncio.get_running_loop().create_task(self._echo(decoding))
         self._running.add(task)

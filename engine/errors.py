@@ -81,6 +81,13 @@ class CutShort(BabelbrookError):
     code = "cut_short"
 
 
+class Repetitive(BabelbrookError):
+    """The model repeated itself without end; what it repeated is not handed out."""
+
+    status = 422
+    code = "repetition"
+
+
 class DecodeFailed(BabelbrookError):
     """llama.cpp failed to decode; the context was rebuilt and the next request works."""
 

@@ -46,6 +46,7 @@ class Job:
     target_lang: str
     sampling: Sampling = field(default_factory=Sampling)
     max_tokens: int | None = None  # None: as many as the sequence holds
+    answer: str = ""  # what the answer begins with already: only what follows it is decoded
     ignore_eos: bool = False  # for measurements: go on to max_tokens
     ahead: bool = False  # decoded ahead of its reader: yields to everybody who waits
     client: str = ""  # whose turn it is: clients that wait are served in turn
@@ -65,7 +66,9 @@ class Decoding:
         self.finish: str | None = None
         self.error: BabelbrookError | None = None
         self.prompt_tokens = 0
+        self.answer_tokens = 0  # those of the prompt that are the answer's beginning
         self.output_tokens = 0
+        self.room: int | None = None  # most tokens that can come; None where nobody knows
         self.submitted = time.monotonic()
         self.started: float | None = None  # taken from the queue (monotonic seconds)
         self.paused = False  # all readers are behind: it leaves the batch, and its place if wanted
@@ -173,6 +176,11 @@ class Generation:
     def output_tokens(self) -> int:
         """Tokens decoded so far."""
         return self._decoding.output_tokens
+
+    @property
+    def room(self) -> int | None:
+        """The most tokens that it can have, None where that is not known."""
+        return self._decoding.room
 
     @property
     def started(self) -> float | None:

@@ -69,6 +69,10 @@ class _Loaded:
             return measured[1]
         return self.prompt(*key)
 
+    def beginning(self, job: Job) -> list[int]:
+        """The tokens of what a job's answer begins with."""
+        return self.model.tokenize(job.answer, special=False) if job.answer else []
+
 
 class LocalEngine:
     """llama.cpp behind the engine interface (see `engine.interface.Engine`)."""
@@ -141,11 +145,14 @@ class LocalEngine:
         same = loaded.under_way.get(key) if key else None
         if same is not None and not same.over:
             return same.join(job.unread)
-        prompt, context = loaded.take(job), loaded.size.context
+        beginning = loaded.beginning(job)
+        prompt, context = loaded.take(job) + beginning, loaded.size.context
         if len(prompt) >= context:
             raise ModelError(f"{len(prompt)} tokens do not fit a sequence of {context}.")
         decoding = Decoding(job)
-        decoding.prompt_tokens = len(prompt)
+        decoding.prompt_tokens, decoding.answer_tokens = len(prompt), len(beginning)
+        room = context - len(prompt)
+        decoding.room = room if job.max_tokens is None else min(room, job.max_tokens)
         decoding.on_cancel = decoding.on_resume = loaded.scheduler.note_change
         generation = decoding.join(job.unread)
         if key:

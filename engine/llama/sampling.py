@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterable
 from typing import Any
 
 import llama_cpp
@@ -22,14 +23,19 @@ def greedy(logits: NDArray[np.float32]) -> list[int]:
 
 
 class Sampler:
-    """A sampler chain in llama.cpp's order: penalties, top-k, top-p, min-p, temperature, draw."""
+    """A sampler chain in llama.cpp's order: penalties, top-k, top-p, min-p, temperature, draw.
 
-    def __init__(self, sampling: Sampling, vocab_size: int) -> None:
+    `answer` are tokens that the answer has already.
+    """
+
+    def __init__(self, sampling: Sampling, vocab_size: int, answer: Iterable[int] = ()) -> None:
         self._chain: Any = llama_cpp.llama_sampler_chain_init(
             llama_cpp.llama_sampler_chain_default_params()
         )
         for link in _links(sampling, vocab_size):
             llama_cpp.llama_sampler_chain_add(self._chain, link)
+        for token in answer:
+            llama_cpp.llama_sampler_accept(self._chain, token)
 
     def sample(self, context: Context, index: int) -> int:
         """Draw the token after the last batch's token number `index`; the chain remembers it."""

@@ -238,7 +238,8 @@ class Scheduler:
             decoding.started = time.monotonic()
         sequence.placed = decoding.clock()
         if not decoding.job.sampling.greedy and sequence.sampler is None:
-            sequence.sampler = Sampler(decoding.job.sampling, self._model.vocab_size)
+            answer = sequence.tokens[sequence.prompt - decoding.answer_tokens :]
+            sequence.sampler = Sampler(decoding.job.sampling, self._model.vocab_size, answer)
 
     def _step(self, live: list[Sequence]) -> None:
         begun = time.perf_counter()

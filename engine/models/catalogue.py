@@ -147,7 +147,8 @@ class ModelEntry(BaseModel):
     then the source's file name.
     `source_langs` and `target_langs` are BCP-47 codes; `langs` gives both. `commercial_use` says
     whether the licence allows it, None where nobody has looked. `context` is what a sequence holds
-    where `engine.context` is auto, in tokens.
+    where `engine.context` is auto, in tokens. `copies_keeps` says whether the model is shown what
+    must come out unchanged (placeholders, addresses, tags), or only the text between.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -163,6 +164,7 @@ class ModelEntry(BaseModel):
     prompt: PromptSpec = PLAIN_CHAT
     segment: Literal["sentence", "paragraph"] = "paragraph"
     context: int | None = Field(default=None, ge=64)
+    copies_keeps: bool = True
     sampling: SamplingDefaults = SamplingDefaults()
 
     @model_validator(mode="before")
@@ -218,6 +220,7 @@ EMBEDDED = ModelEntry(
     target_langs=("ja", "de", "fr", "es", "zh"),
     prompt=PromptSpec(template="<2{target_lang}>{text}<sep>", languages="code"),
     segment="sentence",
+    copies_keeps=False,
 )
 
 

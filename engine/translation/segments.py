@@ -29,6 +29,8 @@ Span = tuple[int, int]
 # more than three times as long for twice as many; everything else here takes less.
 _WINDOW = 1500
 
+_SMALLEST = 16  # characters of a segment that is worth being halved
+
 _LETTER = re.compile(r"[^\W\d_]")
 _SPACE = re.compile(r"\s")
 _LINE_BREAKS = r"\n\r\v\f\x1c-\x1e\x85\u2028\u2029"  # those of str.splitlines
@@ -77,7 +79,7 @@ def segments(
     abbreviations are known not to end a sentence; None is treated as English. No border falls into
     one of `keeps`, which are ascending and apart, and letters in them do not count as text.
     """
-    seen = _masked(text, keeps) if keeps else text
+    seen = masked(text, keeps) if keeps else text
     done = 0
     for start, end in _spans(text, seen, (language or "en").split("-")[0], unit, fits):
         if _LETTER.search(seen, start, end):
@@ -114,12 +116,25 @@ def around(segment: Segment, keeps: Iterable[Span]) -> Iterator[Segment]:
         yield Segment(gap, "", first + len(text))
 
 
-def _masked(text: str, keeps: Iterable[Span]) -> str:
+def halves(segment: Segment, language: str | None) -> list[Segment]:
+    """The same in two, cut at the best border near the middle; fewer where there is nothing to cut.
+
+    A border between sentences is the best one.
+    """
+    text = segment.text
+    if len(text) < _SMALLEST:
+        return []
+    ends = _sentence_ends(text, 0, len(text), (language or "en").split("-")[0])
+    place = segment.start + _cut(text, 0, len(text), ends, near=len(text) // 2)
+    return list(around(segment, [(place, place)]))
+
+
+def masked(text: str, keeps: Iterable[Span], first: str = _KEEP) -> str:
     """The text with other characters in the place of keeps, as many as these have."""
     pieces: list[str] = []
     done = 0
     for start, end in keeps:
-        pieces += text[done:start], _KEEP, _KEEP_ON * (end - start - 1)
+        pieces += text[done:start], first, _KEEP_ON * (end - start - 1)
         done = end
     return "".join([*pieces, text[done:]])
 

@@ -6,16 +6,20 @@ import asyncio
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from engine.errors import CutShort, ModelError
+from engine.errors import BabelbrookError, CutShort, ModelError, Repetitive
 from engine.generation import Generation, Job, Sampling
 from engine.interface import Engine
-from engine.translation.answer import Answer
+from engine.translation.loops import LoopWatch
 from engine.translation.origin import Note, Origin
 from engine.translation.parts import Part
 from engine.translation.passage import Passage
+from engine.translation.reply import Reply
 from engine.translation.segments import Segment, around, segments
+from engine.translation.unit import Unit
+
+_PENALTY = 1.3  # the repeat penalty of a second try, where a model has repeated itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,15 +46,6 @@ class TranslationRequest:
         return self.origin.language
 
 
-@dataclass(slots=True)
-class _Unit:
-    """A segment on its way; one without a generation is given back as it is."""
-
-    passage: Passage
-    segment: Segment
-    generation: Generation | None = None
-
-
 class Translation:
     """One document on its way through the engine.
 
@@ -66,8 +61,8 @@ class Translation:
             raise ModelError(
                 "The model's prompt alone fills half of a sequence. Raise engine.context."
             )
-        self._units: Iterator[_Unit] = self._cut(request.parts)
-        self._window: deque[_Unit] = deque()
+        self._units: Iterator[Unit] = self._cut(request.parts)
+        self._window: deque[Unit] = deque()
         self._cancelled = False
         self._spared = False  # segments were given back untranslated
         self._first: Generation | None = None
@@ -75,19 +70,29 @@ class Translation:
         self._prompt_tokens = 0
         self._output_tokens = 0
 
-    def _cut(self, parts: Iterable[Part]) -> Iterator[_Unit]:
+    def _cut(self, parts: Iterable[Part]) -> Iterator[Unit]:
         """The segments of all parts, and what lies between them."""
-        source, start = self._request.source_lang, 0
+        language, start = self._request.source_lang, 0
         for part in parts:
             passage = Passage(part, start)
             start += len(part.raw)
             if part.text is None:
-                yield _Unit(passage, Segment(part.raw, "", len(part.raw)))
+                yield Unit(passage, Segment(part.raw, "", len(part.raw)))
                 continue
             unit = self._engine.entry.segment
-            for segment in segments(part.text, source, unit, self._fits, part.keeps):
-                for piece in around(segment, passage.keeps_in(segment)):
-                    yield _Unit(passage, piece)
+            for segment in segments(part.text, language, unit, self._fits, passage.keeps):
+                for piece in self._without_keeps(passage, segment):
+                    yield Unit(passage, piece)
+
+    def _without_keeps(self, passage: Passage, segment: Segment) -> Iterable[Segment]:
+        """The segment, or runs of it where the model better sees no keep, or sees just one run."""
+        keeps = passage.keeps_in(segment)
+        if not keeps:
+            return (segment,)
+        if not self._engine.entry.copies_keeps:
+            return around(segment, keeps)
+        runs = list(around(segment, passage.markup_in(segment)))
+        return runs if sum(bool(run.text) for run in runs) == 1 else (segment,)
 
     def _fits(self, text: str) -> bool:
         return self._engine.fits(text, self._request.source_lang, self._request.target_lang)
@@ -144,14 +149,14 @@ class Translation:
         try:
             while await self._fill_window():
                 unit = self._window[0]
-                if unit.generation is None:
-                    yield [unit.passage.gap(unit.segment) + unit.passage.body(unit.segment)]
-                else:
-                    async for pieces in self._answer(unit, self._at_the_head(unit.generation)):
-                        if pieces and self.first_text is None:
-                            self.first_text = time.monotonic()
-                        yield pieces
-                self._leave_head()
+                if not unit.segment.text or unit.spared:
+                    yield unit.given_back()
+                    self._leave_head()
+                    continue
+                async for pieces in self._translated(unit):
+                    if pieces and self.first_text is None:
+                        self.first_text = time.monotonic()
+                    yield pieces
         finally:
             self.cancel()
 
@@ -165,7 +170,7 @@ class Translation:
             unit = next(self._units, None)
             if unit is None:
                 break
-            if unit.segment.text and not self._spares(unit.segment.text):
+            if unit.segment.text and not self._spares(unit):
                 job = self._job(unit.segment, ahead=any(self._under_way()))
                 unit.generation = self._engine.submit(job)
                 self._first = self._first or unit.generation
@@ -175,20 +180,24 @@ class Translation:
             await asyncio.sleep(0)
         return not self._cancelled and bool(self._window)
 
-    def _spares(self, text: str) -> bool:
+    def _spares(self, unit: Unit) -> bool:
         """Whether a segment is in the target language already, and is given back as it is."""
         spares = self._request.origin.spares
-        spared = spares is not None and spares(text)
-        self._spared = self._spared or spared
-        return spared
+        unit.spared = spares is not None and spares(unit.segment.text)
+        self._spared = self._spared or unit.spared
+        return unit.spared
 
     def _wants_more(self) -> bool:
         """Whether to look further ahead; gaps cost little, but there may be very many."""
         segments_ahead = sum(1 for _ in self._under_way())
         return segments_ahead < self._lookahead and len(self._window) < 8 * self._lookahead
 
-    def _leave_head(self) -> None:
-        generation = self._window.popleft().generation
+    def _leave_head(self, *successors: Unit) -> None:
+        """Go on to the next one, or to those that come in the head's place."""
+        self._count(self._window.popleft().generation)
+        self._window.extendleft(reversed(successors))
+
+    def _count(self, generation: Generation | None) -> None:
         if generation is not None:
             self._prompt_tokens += generation.prompt_tokens
             self._output_tokens += generation.output_tokens
@@ -208,36 +217,112 @@ class Translation:
             unread=request.unread,
         )
 
-    def _at_the_head(self, generation: Generation) -> Generation:
+    def _at_the_head(self, unit: Unit) -> Generation:
         """A look-ahead segment that still waits when its turn comes queues like everybody else."""
-        if not generation.job.ahead or generation.started is not None:
-            return generation
-        generation.cancel()
-        head = self._window[0]
-        head.generation = self._engine.submit(self._job(head.segment, ahead=False))
-        return head.generation
+        generation = unit.generation
+        if generation is not None:
+            if not generation.job.ahead or generation.started is not None:
+                return generation
+            generation.cancel()
+        unit.generation = self._engine.submit(self._job(unit.segment, ahead=False))
+        return unit.generation
 
-    async def _answer(self, unit: _Unit, generation: Generation) -> AsyncIterator[list[str]]:
-        passage, segment, answer = unit.passage, unit.segment, Answer()
-        encode, gap = passage.encode, passage.gap(segment)
-        while (pieces := await generation.read()) or not generation.ended:
-            texts = [encode(text) for text in map(answer.take, pieces) if text]
-            if texts and gap:
-                texts[0], gap = gap + texts[0], ""
+    async def _translated(self, unit: Unit) -> AsyncIterator[list[str]]:
+        """What comes of the head, as it comes; where that fails, smaller ones take its place.
+
+        Raises CutShort and Repetitive where smaller ones would not help, or text is out already.
+        """
+        generation = self._at_the_head(unit)
+        reply = self._reply(unit, generation)
+        async for texts in self._read(unit, generation, reply):
+            yield unit.out(texts)
+        if self._cancelled:
+            return
+        error = self._error(unit, reply)
+        if error is None and (last := self._last(unit, reply)) is not None:
+            if last:
+                yield last
+            self._leave_head()
+            return
+        smaller = [] if unit.begun else unit.smaller(self._request.source_lang)
+        if error and not smaller:
+            raise error
+        self._leave_head(*smaller)
+
+    def _reply(self, unit: Unit, generation: Generation) -> Reply:
+        """Text that another try may have to replace waits until it is complete."""
+        if self._request.ignore_eos:
+            return Reply(None, hold=unit.has_keeps)
+        text, room = unit.segment.text, generation.room
+        may_not_fit = room is not None and room < len(text.encode())
+        return Reply(LoopWatch(text), hold=may_not_fit or unit.has_keeps)
+
+    async def _read(
+        self, unit: Unit, generation: Generation, reply: Reply
+    ) -> AsyncIterator[list[str]]:
+        """Texts that can go out; a model that repeats itself is made to go on otherwise, once."""
+        async for texts in self._texts(generation, reply):
             yield texts
-            if self._cancelled:
-                return
-        if generation.finish == "length" and not self._request.ignore_eos:
-            raise self._cut_short(unit, generation)
-        if answer.empty:  # the model said nothing: better the source than a hole in the text
-            yield [gap + passage.body(segment)]
+        if reply.looping and (second := self._second_try(unit, generation, reply)) is not None:
+            async for texts in self._texts(second, reply):
+                yield texts
 
-    @staticmethod
-    def _cut_short(unit: _Unit, generation: Generation) -> CutShort:
-        passage, segment = unit.passage, unit.segment
-        start = passage.place(segment.start)
-        end = passage.place(segment.start + len(segment.text))
-        return CutShort(
-            f"The translation of characters {start} to {end} was not finished within"
-            f" {generation.output_tokens} tokens. Raise max_tokens or send shorter sentences."
+    async def _texts(self, generation: Generation, reply: Reply) -> AsyncIterator[list[str]]:
+        while (pieces := await generation.read()) or not generation.ended:
+            yield reply.take(pieces)
+            if self._cancelled or reply.looping:
+                return
+
+    def _second_try(self, unit: Unit, first: Generation, reply: Reply) -> Generation | None:
+        """Go on behind the last good word, with a repeat penalty; None where no room is left."""
+        first.cancel()
+        request, good = self._request, reply.good
+        left = None if request.max_tokens is None else request.max_tokens - len(good)
+        if left is not None and left <= 0:
+            return None
+        penalty = max(_PENALTY, request.sampling.repeat_penalty)
+        job = replace(
+            self._job(unit.segment, ahead=False),
+            answer="".join(good),
+            sampling=replace(request.sampling, repeat_penalty=penalty),
+            max_tokens=left,
         )
+        try:
+            second = self._engine.submit(job)
+        except ModelError:
+            return None
+        self._count(first)
+        unit.generation = second
+        reply.restart(LoopWatch(unit.segment.text))
+        return second
+
+    def _error(self, unit: Unit, reply: Reply) -> BabelbrookError | None:
+        """What is wrong with the answer, if it is not complete."""
+        generation = unit.generation
+        if self._request.ignore_eos or generation is None:
+            return None
+        if reply.looping:
+            start, end = unit.place
+            return Repetitive(
+                f"The model repeats itself in the translation of characters {start} to {end}."
+                " Send shorter sentences, or ask for a repeat_penalty."
+            )
+        if generation.finish == "length":
+            start, end = unit.place
+            return CutShort(
+                f"The translation of characters {start} to {end} was not finished within"
+                f" {generation.output_tokens} tokens. Raise max_tokens or send shorter sentences."
+            )
+        return None
+
+    def _last(self, unit: Unit, reply: Reply) -> list[str] | None:
+        """What goes out last of a complete answer; None where a keep is not what it was."""
+        texts = reply.end()
+        if unit.has_keeps:
+            translation = "".join(texts)
+            if not self._request.ignore_eos and not unit.keeps_survive(translation):
+                return None
+            return unit.whole(translation)
+        if reply.empty:  # the model said nothing: better the source than a hole in the text
+            return unit.given_back()
+        return unit.out(texts)

@@ -38,7 +38,13 @@ def chat_entry(
     )
     prompt = PromptSpec(template="{text}", chat=True)
     return EMBEDDED.model_copy(
-        update={"name": request.param, "file": file, "target_langs": ("ja",), "prompt": prompt}
+        update={
+            "name": request.param,
+            "file": file,
+            "target_langs": ("ja",),
+            "prompt": prompt,
+            "copies_keeps": True,
+        }
     )
 
 

@@ -36,3 +36,17 @@ def test_a_text_without_a_border_is_cut_all_the_same() -> None:
 def test_an_unknown_format_is_refused_with_the_known_ones() -> None:
     with pytest.raises(BadRequest, match="'format' must be one of text, html"):
         formats.parts("docx", "Hello.")
+
+
+@pytest.mark.parametrize("end", ["\n", ""])
+def test_code_between_fences_is_no_text(end: str) -> None:
+    code = f"  ```python\nprint('Hello.')\n\n  ````{end}"
+    document = f"See.\n{code}"
+    after = "Then go." if end else ""
+    found = [(part.raw, part.text is not None) for part in formats.parts("text", document + after)]
+    assert found == [("See.\n", True), (code, False), *([(after, True)] if after else [])]
+
+
+@pytest.mark.parametrize("text", ["```", "```\n", "See.\n```\nand ``` go.\n", "a ```b``` c\n```d"])
+def test_a_fence_that_nobody_closes_is_text(text: str) -> None:
+    assert [part.text for part in formats.parts("text", text)] == [text]

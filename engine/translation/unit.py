@@ -1,0 +1,78 @@
+"""One segment of a document between the engine and the reader."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from engine.generation import Generation
+from engine.translation.passage import Passage
+from engine.translation.segments import Segment, around, halves
+
+_HALVINGS = 2  # how often a segment that was not finished is cut into halves
+
+
+@dataclass(slots=True)
+class Unit:
+    """A segment, the passage that it is of, and what is decoded for it.
+
+    One whose segment has no text is a gap alone.
+    """
+
+    passage: Passage
+    segment: Segment
+    spared: bool = False  # it is in the target language already
+    halvings: int = 0  # half of a half ... of a segment that was tried in vain
+    generation: Generation | None = None
+    begun: bool = False  # some of it has gone out
+
+    @property
+    def has_keeps(self) -> bool:
+        """Whether something in its text is to come out unchanged."""
+        return bool(self.passage.keeps_in(self.segment))
+
+    def out(self, texts: list[str]) -> list[str]:
+        """New texts of the translation as they go out, the gap before the first of them."""
+        if not texts:
+            return texts
+        gap, encode = self._gap(), self.passage.encode
+        out = [encode(text) for text in texts]
+        out[0] = gap + out[0]
+        return out
+
+    def whole(self, translation: str) -> list[str]:
+        """A whole translation with keeps in it, as it goes out."""
+        gap = self._gap()
+        return [gap + self.passage.translated(self.passage.kept(self.segment), translation)]
+
+    def given_back(self) -> list[str]:
+        """The segment as it was."""
+        gap = self._gap()
+        return [gap + self.passage.body(self.segment)]
+
+    def _gap(self) -> str:
+        if self.begun:
+            return ""
+        self.begun = True
+        return self.passage.gap(self.segment)
+
+    def keeps_survive(self, translation: str) -> bool:
+        """Whether all that is to come out unchanged stands in a translation."""
+        return self.passage.kept(self.segment).survived(translation)
+
+    def smaller(self, language: str | None) -> list[Unit]:
+        """The same in smaller segments: cut around its keeps, or into halves; none if too small."""
+        if keeps := self.passage.keeps_in(self.segment):
+            return self._cut(around(self.segment, keeps), self.halvings)
+        if self.halvings == _HALVINGS:
+            return []
+        return self._cut(halves(self.segment, language), self.halvings + 1)
+
+    def _cut(self, segments: Iterable[Segment], halvings: int) -> list[Unit]:
+        return [Unit(self.passage, segment, halvings=halvings) for segment in segments]
+
+    @property
+    def place(self) -> tuple[int, int]:
+        """Where it begins and ends in the document, in characters."""
+        start = self.segment.start
+        return self.passage.place(start), self.passage.place(start + len(self.segment.text))
