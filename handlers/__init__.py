@@ -74,7 +74,7 @@ def make_application(
             SelectHandler,
             {"pool": pool, "settings": settings, "activity": activity},
         ),
-        (r"/login", LoginHandler, {"settings": settings}),
+        (r"/login", LoginHandler, {**site, "settings": settings}),
         (r"/logout", LogoutHandler),
         (r"/translate", TranslateHandler, translate),
         (r"/translate/stream", TranslateStreamHandler, {**translate, "streams": streams}),

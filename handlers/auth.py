@@ -183,6 +183,10 @@ class Gate:
                 f"More than {rate} requests. Ask again in {math.ceil(wait)} s.", wait
             )
 
+    def asks_for_key(self, request: HTTPServerRequest) -> bool:
+        """Whether a key is needed and the request has none."""
+        return self.closed and self._key_of(request) is None
+
     def log_in(self, text: str) -> str:
         """Begin a session; returns what the cookie holds. Raises Unauthorized."""
         key = self._ring.find(text)

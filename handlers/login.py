@@ -13,14 +13,16 @@ from engine.errors import BadRequest
 from engine.settings import Settings
 from handlers.auth import COOKIE, PUBLIC
 from handlers.base import BaseHandler, BodyHandler
+from handlers.web import Site, WebHandler
 
 
-class LoginHandler(BodyHandler):
-    """Changes the key in `{"key": ...}` for a session."""
+class LoginHandler(WebHandler, BodyHandler):
+    """`GET` shows the page; `POST` changes the key in `{"key": ...}` for a session."""
 
     access = PUBLIC
 
-    def initialize(self, settings: Settings) -> None:
+    def initialize(self, site: Site, settings: Settings) -> None:  # type: ignore[override]
+        super().initialize(site)
         self.body_limit = settings.limits.body_bytes
 
     def post(self) -> None:

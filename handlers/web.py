@@ -18,7 +18,8 @@ from handlers.auth import PUBLIC
 from handlers.base import GetHandler, NotFound
 
 FOLDER = Path(__file__).resolve().parents[1] / "web"
-_PAGES = {"/": "index.html"}
+_PAGES = {"/": "index.html", "/login": "login.html"}
+_PAGES_WITH_KEY = _PAGES.keys() - {"/login"}
 _TYPES = {".js": "text/javascript", ".woff2": "font/woff2"}  # whatever the system believes
 _PACKED = (".css", ".html", ".js", ".svg")
 _FOR_EVER = "public, max-age=31536000, immutable"
@@ -111,6 +112,10 @@ class WebHandler(GetHandler):
         self._site = site
 
     def get(self) -> None:
+        if self.request.path in _PAGES_WITH_KEY and self.gate.asks_for_key(self.request):
+            self.set_header("Cache-Control", "no-store")
+            self.redirect(f"login?next={self.request.path[1:]}")
+            return
         self._file = file = self._site[self.request.path]
         for name, value in _HEADERS.items():
             self.set_header(name, value)

@@ -75,7 +75,7 @@ def test_every_route_declares_who_may_use_it() -> None:
         ("POST", "/translate/stream", {"translate", "admin"}),
         ("POST", "/detect", {"translate", "admin"}),
         ("GET", "/v1/models", {"translate", "observe", "admin"}),
-        ("GET", "/", {"nobody", "translate", "observe", "admin"}),
+        ("GET", "/login", {"nobody", "translate", "observe", "admin"}),
         ("GET", "/metrics", {"observe", "admin"}),
         ("HEAD", "/events", {"observe", "admin"}),
         ("POST", "/models/select", {"admin"}),
@@ -153,6 +153,15 @@ def test_without_keys_nothing_is_asked_for(client: httpx.Client) -> None:
     answer = client.post("/translate", json=BODY, headers=bearer("anything"))
     assert answer.status_code == 200
     assert "ratelimit" not in answer.headers
+
+
+def test_a_page_without_a_key_leads_to_the_page_that_asks_for_one(
+    http: httpx.Client, keys: dict[str, str]
+) -> None:
+    answer = http.get("/")
+    assert (answer.status_code, answer.headers["location"]) == (302, "login?next=")
+    assert answer.headers["cache-control"] == "no-store"
+    assert http.get("/", headers=bearer(keys["observe"])).status_code == 200
 
 
 class TestSessions:

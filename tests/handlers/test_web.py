@@ -12,6 +12,8 @@ import pytest
 from handlers.web import FOLDER
 from tests.conftest import ServerProcess
 
+PAGES = ["/", "/login"]
+
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[httpx.Client]:
@@ -26,7 +28,7 @@ def files_of(page: str) -> list[str]:
     return re.findall(r'(?:href|src)="(web/[^"]+)"', page)
 
 
-@pytest.mark.parametrize("path", ["/"])
+@pytest.mark.parametrize("path", PAGES)
 def test_a_page_is_asked_for_again_and_not_sent_again(client: httpx.Client, path: str) -> None:
     page = client.get(path)
     assert page.headers["content-type"] == "text/html; charset=utf-8"
@@ -39,7 +41,7 @@ def test_a_page_is_asked_for_again_and_not_sent_again(client: httpx.Client, path
     assert head.headers["etag"] == page.headers["etag"]
 
 
-@pytest.mark.parametrize("path", ["/"])
+@pytest.mark.parametrize("path", PAGES)
 def test_nothing_but_the_servers_own_files_is_allowed(client: httpx.Client, path: str) -> None:
     page = client.get(path)
     policy = page.headers["content-security-policy"].split("; ")
@@ -53,7 +55,7 @@ def test_nothing_but_the_servers_own_files_is_allowed(client: httpx.Client, path
     assert not re.search(r"<style|\sstyle=|<script>|\son\w+=", page.text)
 
 
-@pytest.mark.parametrize("path", ["/"])
+@pytest.mark.parametrize("path", PAGES)
 def test_files_may_be_kept_for_ever(client: httpx.Client, path: str) -> None:
     names = files_of(client.get(path).text)
     assert names

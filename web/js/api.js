@@ -21,8 +21,14 @@ async function ask(path, { method = "GET", json, body, headers, signal } = {}) {
     options.body = JSON.stringify(json);
   }
   const answer = await reaching(fetch(path, options), signal);
+  if (answer.status === 401 && path !== "login") toLogIn();
   if (!answer.ok) throw await refusal(answer);
   return answer;
+}
+
+/** The session has ended, or there was none: to the page that asks for a key, and back. */
+function toLogIn() {
+  location.assign(`login?next=${location.pathname.split("/").pop()}`);
 }
 
 /** What `work` gives; its failures are those of the connection. */
@@ -65,6 +71,8 @@ async function* stream(path, json, signal) {
   }
 }
 
+export const logIn = (key) => ask("login", { method: "POST", json: { key } });
+export const logOut = () => ask("logout", { method: "POST" });
 export const ready = (signal) => get("ready", signal);
 export const languages = () => get("languages");
 export const models = async () => (await get("models")).models;
