@@ -6,10 +6,12 @@ import asyncio
 import os
 import re
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
-from engine.errors import NotReady, ShuttingDown
-from engine.generation import Decoding, Generation, Job
+from engine.chat.conversation import Message
+from engine.errors import BadRequest, NotReady, ShuttingDown
+from engine.generation import Decoding, Generation, Job, PromptPart
 from engine.interface import EngineStatus
 from engine.models.catalogue import ModelEntry, PromptSpec
 
@@ -71,6 +73,10 @@ class EchoEngine:
             decoding.feed(word, 1, None)
             await asyncio.sleep(0)
         decoding.feed("", 0, "stop")
+
+    async def compose(self, messages: Sequence[Message]) -> tuple[PromptPart, ...]:
+        """Raises BadRequest: an echo has no chat form."""
+        raise BadRequest("The echo engine has no chat form.")
 
     def fits(self, text: str, source_lang: str | None, target_lang: str) -> bool:
         """Whether it is short enough for a segment."""

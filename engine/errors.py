@@ -28,6 +28,12 @@ class BadRequest(BabelbrookError):
         self.field = field
 
 
+class PromptTooLong(BadRequest):
+    """The prompt fills a whole sequence."""
+
+    code = "context_length_exceeded"
+
+
 class UnknownLanguage(BabelbrookError):
     """No language, or one that the model cannot do; the sentence lists those it can."""
 

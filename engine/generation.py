@@ -38,8 +38,16 @@ class Sampling:
 
 
 @dataclass(frozen=True, slots=True)
+class PromptPart:
+    """Part of a prompt. Control tokens are recognised in it only where it is `trusted`."""
+
+    text: str
+    trusted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
-    """One segment to translate: what an engine is asked."""
+    """One segment to translate, or a `prompt` as it is: what an engine is asked."""
 
     text: str
     source_lang: str | None
@@ -52,6 +60,8 @@ class Job:
     client: str = ""  # whose turn it is: clients that wait are served in turn
     shared: bool = False  # may be answered by a decode of the same job that is under way
     unread: int | None = None  # bytes of text that the reader may be behind; None: any number
+    prompt: tuple[PromptPart, ...] = ()  # in place of the text and its languages
+    grammar: str | None = None  # in llama.cpp's GBNF; only what fits it is ever chosen
 
 
 class Decoding:

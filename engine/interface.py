@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-from engine.generation import Generation, Job
+from engine.chat.conversation import Message
+from engine.generation import Generation, Job, PromptPart
 from engine.models.catalogue import ModelEntry
 
 
@@ -80,7 +81,13 @@ class Engine(Protocol):
         """Make ready to answer. Raises ModelError when that is impossible."""
 
     def submit(self, job: Job) -> Generation:
-        """Queue a job. Raises NotReady when no model can answer."""
+        """Queue a job. Raises NotReady when no model can answer, BadRequest for a wrong job."""
+
+    async def compose(self, messages: Sequence[Message]) -> tuple[PromptPart, ...]:
+        """The prompt of a job that answers a conversation.
+
+        Raises BadRequest where the model has no chat form, or none for these roles.
+        """
 
     def fits(self, text: str, source_lang: str | None, target_lang: str) -> bool:
         """Whether a segment and its translation fit one sequence."""

@@ -21,7 +21,8 @@ from handlers.languages import LanguagesHandler
 from handlers.login import LoginHandler, LogoutHandler
 from handlers.metrics import Metrics
 from handlers.models import ModelsHandler, SelectHandler
-from handlers.openai import ChatHandler, CompletionHandler, ModelHandler, ModelListHandler
+from handlers.openai import ChatHandler, CompletionHandler
+from handlers.openai_models import ModelHandler, ModelListHandler
 from handlers.ops import HealthHandler, MetricsHandler, ReadyHandler
 from handlers.readings import Readings
 from handlers.resume import ID_PATTERN, ResumableStreams, ResumeHandler

@@ -14,8 +14,9 @@ class Choice:
     """`finish` says how it ended: "stop" or "length"."""
 
     def __init__(
-        self, index: int, source: Source, stops: Sequence[str], most_tokens: int | None
+        self, index: int, source: Source, stops: Sequence[str], most_tokens: int | None = None
     ) -> None:
+        """`most_tokens` where the source knows no limit of its own; a piece counts as a token."""
         self.index, self.source = index, source
         self.finish = "stop"
         self._stops = Stops(stops)

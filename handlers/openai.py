@@ -1,20 +1,28 @@
-"""The API of OpenAI: `/v1/chat/completions`, `/v1/completions` and `/v1/models`."""
+"""The API of OpenAI: `/v1/chat/completions` and `/v1/completions`."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import AsyncIterator
+from dataclasses import replace
+from itertools import product
 from typing import Any
 
-from engine.errors import BabelbrookError, UnknownLanguage, UnknownModel
-from engine.models.catalogue import ModelEntry
-from engine.models.pool import Pool
-from engine.translation import languages
+from engine.chat.conversation import Message
+from engine.chat.json_schema import grammar
+from engine.chat.reply import Reply
+from engine.errors import (
+    BabelbrookError,
+    BadRequest,
+    TextTooLong,
+    UnknownLanguage,
+    UnknownModel,
+)
+from engine.generation import Job, PromptPart, Sampling
 from handlers import openai_shapes as shapes
 from handlers import sse
-from handlers.auth import ANY_KEY
-from handlers.base import BaseHandler, GetHandler
 from handlers.choices import Choice, all_texts
+from handlers.openai_models import OpenAIHandler, alias_language
 from handlers.openai_schemas import (
     AnyCompletion,
     ChatRequest,
@@ -24,24 +32,16 @@ from handlers.openai_schemas import (
 )
 from handlers.presence import watched
 from handlers.schemas import SamplingFields, TranslateRequest
-from handlers.translating import Source, TextStreaming
+from handlers.translating import TextStreaming
 
-_ALIAS = "babelbrook/translate-"
+Prompt = tuple[PromptPart, ...]
 
-
-def alias_language(model: str | None) -> str | None:
-    """The language behind the alias of a model: 'babelbrook/translate-de' -> 'de'."""
-    return model.removeprefix(_ALIAS) if model is not None and model.startswith(_ALIAS) else None
-
-
-class _OpenAI(BaseHandler):
-    """Errors in OpenAI's shape."""
-
-    def error_value(self, error: BabelbrookError) -> Any:
-        return shapes.error(error)
+_MOST_REPLIES = 64
+_USUAL_TOKENS = 16  # of a plain completion that does not say; theirs
+_ROLES = {"developer": "system"}
 
 
-class _CompletionsHandler(_OpenAI, TextStreaming):
+class _CompletionsHandler(OpenAIHandler, TextStreaming):
     """A request in, choices out, whole or as a stream of chunks."""
 
     shape: type[shapes.Shape]
@@ -52,7 +52,20 @@ class _CompletionsHandler(_OpenAI, TextStreaming):
 
     @abstractmethod
     def texts(self, request: Any) -> list[str]:
-        """What is to be translated."""
+        """What is to be translated. Raises BadRequest."""
+
+    @abstractmethod
+    async def prompts(self, request: Any) -> list[Prompt]:
+        """What a model with a chat form is to go on from. Raises BadRequest."""
+
+    def most_tokens(self, request: Any) -> int | None:
+        """The longest answer of such a model."""
+        most: int | None = request.most_tokens
+        return most
+
+    def grammar(self, request: Any) -> str | None:
+        """What such an answer must look like. Raises BadRequest."""
+        return None
 
     async def post(self) -> None:
         with self.activity.request(self.cancel):
@@ -64,30 +77,61 @@ class _CompletionsHandler(_OpenAI, TextStreaming):
                     name or self.engine.entry.name,
                     with_usage=request.stream and request.stream_options.include_usage,
                 )
-                choices = [
-                    Choice(index, source, request.stop, request.most_tokens)
-                    for index, source in enumerate(await self._sources_for(request, alias))
-                ]
                 try:
+                    if alias is None and self.engine.entry.prompt.chat:
+                        choices = await self._replies(request)
+                    else:
+                        choices = await self._translations(request, alias)
                     await self._answer(request, shape, choices)
                 finally:
-                    for choice in choices:
-                        self.end(choice.source)
+                    self.end_all()
                     self.usage()
 
-    async def _sources_for(self, request: AnyCompletion, target: str | None) -> list[Source]:
-        """Each text `n` times, each time with another seed. Raises what is wrong with it."""
-        texts = self.texts(request)
-        self.check_size(texts * request.n)
-        wanted = await self._translation(request, target)
-        unread = self.unread_bytes if request.stream else None
+    async def _replies(self, request: AnyCompletion) -> list[Choice]:
+        """Answers to each prompt. Raises what is wrong with the request."""
+        self.check_room()
+        prompts = await self.prompts(request)
+        if len(prompts) * request.n > _MOST_REPLIES:
+            raise TextTooLong(f"That would be more than {_MOST_REPLIES} answers at once.")
+        sampling = self.sampling(request)
+        job = Job(
+            text="",
+            source_lang=None,
+            target_lang="",
+            max_tokens=self.most_tokens(request),
+            client=self.client,
+            shared=request.cache,
+            unread=self.unread_bytes if request.stream else None,
+            grammar=self.grammar(request),
+        )
         return [
-            self.begin(_seeded(wanted, number), text, unread)
-            for text in texts
-            for number in range(request.n)
+            Choice(index, self._reply(replace(job, prompt=prompt, sampling=drawn)), request.stop)
+            for index, (prompt, drawn) in enumerate(product(prompts, _seeds(sampling, request.n)))
         ]
 
-    async def _translation(self, request: AnyCompletion, target: str | None) -> TranslateRequest:
+    def _reply(self, job: Job) -> Reply:
+        reply = Reply(self.engine.submit(job))
+        self.keep(reply)
+        return reply
+
+    async def _translations(self, request: AnyCompletion, target: str | None) -> list[Choice]:
+        """Translations of each text. Raises what is wrong with the request."""
+        texts = self.texts(request)
+        self.check_size(texts * request.n)
+        wanted = await self._wanted(request, target)
+        seeds = [each.seed for each in _seeds(self.sampling(wanted), request.n)]
+        unread = self.unread_bytes if request.stream else None
+        return [
+            Choice(
+                index,
+                self.begin(wanted.model_copy(update={"seed": seed}), text, unread),
+                request.stop,
+                request.most_tokens,
+            )
+            for index, (text, seed) in enumerate(product(texts, seeds))
+        ]
+
+    async def _wanted(self, request: AnyCompletion, target: str | None) -> TranslateRequest:
         fields = request.model_dump(include={*SamplingFields.model_fields, "cache"})
         wanted = TranslateRequest(text="", target_lang=target, **fields)
         try:
@@ -151,11 +195,11 @@ class _CompletionsHandler(_OpenAI, TextStreaming):
         return sse.data(shapes.error(failure))
 
 
-def _seeded(wanted: TranslateRequest, number: int) -> TranslateRequest:
-    """The request for one of several answers: the same seed would give the same one."""
-    if wanted.seed is None or number == 0:
-        return wanted
-    return wanted.model_copy(update={"seed": (wanted.seed + number) % 2**32})
+def _seeds(sampling: Sampling, count: int) -> list[Sampling]:
+    """For several answers: with one and the same seed they would be the same."""
+    if sampling.seed is None:
+        return [sampling] * count
+    return [replace(sampling, seed=(sampling.seed + n) % 2**32) for n in range(count)]
 
 
 class ChatHandler(_CompletionsHandler):
@@ -171,6 +215,21 @@ class ChatHandler(_CompletionsHandler):
             raise Unsupported("A translation has no format.", "response_format")
         return [request.last_user_text]
 
+    async def prompts(self, request: ChatRequest) -> list[Prompt]:
+        messages = [Message(_ROLES.get(m.role, m.role), m.content) for m in request.messages]
+        self.check_size([message.text for message in messages])
+        return [await self.engine.compose(messages)]
+
+    def grammar(self, request: ChatRequest) -> str | None:
+        wanted = request.response_format
+        if wanted.type == "text":
+            return None
+        if wanted.type == "json_object":
+            return grammar({"type": "object"})
+        if wanted.json_schema is None:
+            raise BadRequest("'response_format.json_schema' is required.", "response_format")
+        return grammar(wanted.json_schema.schema_)
+
 
 class CompletionHandler(_CompletionsHandler):
     """`POST /v1/completions`."""
@@ -183,53 +242,11 @@ class CompletionHandler(_CompletionsHandler):
     def texts(self, request: CompletionRequest) -> list[str]:
         return request.prompt
 
+    async def prompts(self, request: CompletionRequest) -> list[Prompt]:
+        self.check_size(request.prompt)
+        if not all(request.prompt):
+            raise BadRequest("A prompt must not be empty.", "prompt")
+        return [(PromptPart(text),) for text in request.prompt]
 
-class ModelListHandler(_OpenAI, GetHandler):
-    """`GET /v1/models`: what can answer now, the selected model first, and its aliases last."""
-
-    access = ANY_KEY
-
-    def initialize(self, pool: Pool) -> None:
-        self.pool = pool
-
-    def get(self) -> None:
-        models = [shapes.model(name, entry) for name, entry in _names(self.pool).items()]
-        self.write_json({"object": "list", "data": models})
-
-
-class ModelHandler(_OpenAI, GetHandler):
-    """`GET /v1/models/{id}`."""
-
-    access = ANY_KEY
-
-    route = "/v1/models/{id}"
-
-    def initialize(self, pool: Pool) -> None:
-        self.pool = pool
-
-    def head(self, name: str) -> None:  # type: ignore[override]
-        self.get(name)
-
-    def get(self, name: str) -> None:
-        names = _names(self.pool)
-        entry = names.get(name)
-        if entry is None and (language := alias_language(name)) is not None and names:
-            entry = self._alias(language)
-        if entry is None:
-            raise UnknownModel(f"There is no model '{name[:100]}' that can answer now.")
-        self.write_json(shapes.model(name, entry))
-
-    def _alias(self, language: str) -> ModelEntry | None:
-        try:
-            languages.choose(language, self.pool.entry.target_langs)
-        except UnknownLanguage:
-            return None
-        return self.pool.entry
-
-
-def _names(pool: Pool) -> dict[str, ModelEntry]:
-    """What a request may name as its model."""
-    names = {entry.name: entry for entry in pool.answering}
-    if pool.entry.name in names:
-        names |= {f"{_ALIAS}{code}": pool.entry for code in pool.entry.target_langs}
-    return names
+    def most_tokens(self, request: CompletionRequest) -> int | None:
+        return request.most_tokens or _USUAL_TOKENS

@@ -150,6 +150,11 @@ class Translating(BodyHandler):
         self._output_tokens += source.output_tokens
         self.charge(source.prompt_tokens + source.output_tokens)
 
+    def end_all(self) -> None:
+        """Stop what still runs."""
+        for source in list(self._sources):
+            self.end(source)
+
     def _origin(self, request: TranslateRequest, text: str) -> Origin:
         source, target = self._languages(request)
         if source is None:
@@ -206,8 +211,7 @@ class Translating(BodyHandler):
         finally:  # one has failed: end the others
             for task in tasks:
                 task.cancel()
-            for source in list(self._sources):
-                self.end(source)
+            self.end_all()
         return results
 
     async def _translate_one(self, request: TranslateRequest, text: str) -> Translated:

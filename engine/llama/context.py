@@ -118,6 +118,16 @@ class Context:
         flat: NDArray[np.float32] = np.frombuffer(buffer, np.float32)
         return flat.reshape(rows, self._vocab_size)
 
+    def logits_of(self, index: int) -> NDArray[np.float32]:
+        """Logits of the last batch's token number `index`, -1 for the last, shape (vocabulary,).
+
+        A view, as those of `logits`.
+        """
+        pointer = llama_cpp.llama_get_logits_ith(self.handle, index)
+        address = ctypes.cast(pointer, ctypes.c_void_p).value
+        buffer: Any = (ctypes.c_float * self._vocab_size).from_address(address or 0)
+        return np.frombuffer(buffer, np.float32)
+
     def truncate(self, sequence: int, length: int) -> bool:
         """Keep a sequence's first `length` tokens; False where llama.cpp cannot remove a part."""
         return bool(llama_cpp.llama_memory_seq_rm(self._memory, sequence, length, -1))

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from tornado.ioloop import IOLoop
 
-from engine.errors import BabelbrookError, ModelError, NotReady, ShuttingDown
-from engine.generation import Decoding, Generation, Job
+from engine.chat.conversation import ChatForm, Message
+from engine.errors import (
+    BabelbrookError,
+    BadRequest,
+    ModelError,
+    NotReady,
+    PromptTooLong,
+    ShuttingDown,
+)
+from engine.generation import Decoding, Generation, Job, PromptPart
 from engine.interface import EngineStatus
 from engine.llama import sizing
 from engine.llama.context import Context, ContextSize
@@ -30,6 +39,7 @@ class _Loaded:
 
     model: Model
     form: PromptForm
+    chat: ChatForm | None
     size: ContextSize
     scheduler: Scheduler
     measured: tuple[tuple[str, str | None, str], list[int]] | None = None  # see `measure`
@@ -42,12 +52,26 @@ class _Loaded:
         if key not in self.around:
             model = self.model
             before, after = self.form.around(source, target)
-            head = model.tokenize(before, special=True)
-            # Some chat templates spell the BOS token themselves; it must not come twice.
-            if model.bos is not None and head[:1] != [model.bos]:
-                head.insert(0, model.bos)
+            head = self._opened(model.tokenize(before, special=True))
             self.around[key] = head, model.tokenize(after, special=True)
         return self.around[key]
+
+    def _opened(self, tokens: list[int]) -> list[int]:
+        """With BOS, which some chat templates spell themselves; it must not come twice."""
+        bos = self.model.bos
+        return tokens if bos is None or tokens[:1] == [bos] else [bos, *tokens]
+
+    def tokens_of(self, parts: Sequence[PromptPart]) -> list[int]:
+        """The tokens of a prompt as it is. Raises PromptTooLong."""
+        context = self.size.context
+        # Spares the work: hardly any token is longer.
+        if sum(len(part.text) for part in parts) <= context * 16:
+            tokens: list[int] = []
+            for part in parts:
+                tokens += self.model.tokenize(part.text, special=part.trusted)
+            if len(tokens := self._opened(tokens)) < context:
+                return tokens
+        raise PromptTooLong(f"The prompt is longer than the {context} tokens of a sequence.")
 
     def prompt(self, text: str, source: str | None, target: str) -> list[int]:
         """The tokens of the whole prompt for a text."""
@@ -62,7 +86,9 @@ class _Loaded:
         return len(tokens)
 
     def take(self, job: Job) -> list[int]:
-        """The tokens of a job's prompt, for the caller to keep."""
+        """The tokens of a job's prompt, for the caller to keep. Raises PromptTooLong."""
+        if job.prompt:
+            return self.tokens_of(job.prompt)
         key, measured = (job.text, job.source_lang, job.target_lang), self.measured
         if measured is not None and measured[0] == key:
             self.measured = None
@@ -100,13 +126,14 @@ class LocalEngine:
             template = model.chat_template
             chat = ChatTemplate(template, model.bos_text, model.eos_text) if template else None
             form = PromptForm(self.entry.prompt, chat)
+            chat_form = ChatForm(chat) if chat and self.entry.prompt.chat else None
             size = sizing.choose(model, self._settings)
             crew = self._crew(model, size)
             scheduler = Scheduler(model, lambda: Context(model, size), self._hand_over, crew)
         except BaseException:
             model.close()
             raise
-        return _Loaded(model, form, size, scheduler)
+        return _Loaded(model, form, chat_form, size, scheduler)
 
     def _crew(self, model: Model, size: ContextSize) -> Crew:
         """Where the settings leave the threads to us, those that are fastest here and now."""
@@ -136,11 +163,11 @@ class LocalEngine:
     def submit(self, job: Job) -> Generation:
         """Queue a job, or join the decoding of the same one where the job allows it.
 
-        Raises NotReady, BadRequest where the prompt needs a source language, and ModelError for a
-        segment that does not fit a sequence (see `fits`).
+        Raises NotReady, BadRequest where the prompt needs a source language or the grammar cannot
+        be used, PromptTooLong, and ModelError for a segment that does not fit (see `fits`).
         """
         loaded = self._ready()
-        sharable = job.shared and job.sampling.greedy
+        sharable = job.shared and job.sampling.greedy and job.grammar is None
         key = replace(job, client="", unread=None) if sharable else None
         same = loaded.under_way.get(key) if key else None
         if same is not None and not same.over:
@@ -162,6 +189,13 @@ class LocalEngine:
         if loaded.scheduler.ended:  # it may have ended since, and then nobody took the job
             decoding.fail(self._not_ready())
         return generation
+
+    async def compose(self, messages: Sequence[Message]) -> tuple[PromptPart, ...]:
+        """The prompt for a conversation. Raises BadRequest where the model cannot have it."""
+        chat = self._ready().chat
+        if chat is None:
+            raise BadRequest(f"The model {self.entry.name} has no chat form; it translates.")
+        return await chat.prompt(messages)
 
     def fits(self, text: str, source_lang: str | None, target_lang: str) -> bool:
         """Whether the prompt for a segment leaves half of the sequence to its translation."""

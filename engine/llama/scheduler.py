@@ -18,6 +18,7 @@ from engine.errors import BabelbrookError, DecodeFailed, ShuttingDown
 from engine.generation import Decoding
 from engine.llama.batch import Batch
 from engine.llama.context import Context, DecodeError
+from engine.llama.grammar import NOTHING_FITS, GrammarSampler
 from engine.llama.model import Model
 from engine.llama.pace import Pace
 from engine.llama.places import Places
@@ -82,10 +83,16 @@ class Scheduler:
     # Called from other threads ------------------------------------------------------------------
 
     def submit(self, decoding: Decoding, prompt: list[int], max_tokens: int | None) -> None:
-        """Queue a decoding. `prompt` must be shorter than a sequence."""
+        """Queue a decoding. `prompt` must be shorter than a sequence.
+
+        Raises BadRequest for a grammar that llama.cpp cannot use.
+        """
         context = self._size.context
         end = context if max_tokens is None else min(context, len(prompt) + max_tokens)
-        self._commands.put(Sequence(decoding, prompt, end))
+        sequence, job = Sequence(decoding, prompt, end), decoding.job
+        if job.grammar is not None:
+            sequence.sampler = GrammarSampler(job.sampling, job.grammar, self._model)
+        self._commands.put(sequence)
 
     def note_change(self) -> None:
         """A decoding was cancelled, or goes on after a pause: look at all before the next step."""
@@ -325,7 +332,7 @@ class Scheduler:
         return self._pace.filled(width) if self._may_fill else width
 
     def _choose(self, rows: list[tuple[Sequence, int]], outputs: int) -> list[int]:
-        """The next token of each sequence; -1 where the logits hold no number.
+        """The next token of each sequence; -1 where the logits hold no number, or NOTHING_FITS.
 
         Each comes with its place among the last batch's `outputs`; -1 is the last one.
         """
@@ -347,8 +354,7 @@ class Scheduler:
         self.tokens += len(sequences)
         for sequence, token in zip(sequences, tokens, strict=True):
             if token < 0:
-                error = DecodeFailed("The model's output is not a number; its file may be broken.")
-                self._end(sequence, "", 0, error)
+                self._end(sequence, "", 0, _no_token(token))
                 continue
             decoding = sequence.decoding
             if token in ends and not decoding.job.ignore_eos:
@@ -433,3 +439,10 @@ class Scheduler:
         if self._news:
             self._deliver(self._news)
             self._news = []
+
+
+def _no_token(reason: int) -> DecodeFailed:
+    """Why no token could be chosen."""
+    if reason == NOTHING_FITS:
+        return DecodeFailed("The model's vocabulary cannot spell what the format asks for.")
+    return DecodeFailed("The model's output is not a number; its file may be broken.")

@@ -9,12 +9,13 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from engine.chat.conversation import Message
 from engine.errors import NotReady, ShuttingDown, UnknownModel
-from engine.generation import Generation, Job
+from engine.generation import Generation, Job, PromptPart
 from engine.interface import Engine, EngineStatus, counters, together
 from engine.models.catalogue import ModelEntry
 from engine.models.download import Report
@@ -280,6 +281,10 @@ class Pool:
     def submit(self, job: Job) -> Generation:
         """Queue a job with the selected engine."""
         return self._current().submit(job)
+
+    async def compose(self, messages: Sequence[Message]) -> tuple[PromptPart, ...]:
+        """The prompt for a conversation with the selected engine."""
+        return await self._current().compose(messages)
 
     def fits(self, text: str, source_lang: str | None, target_lang: str) -> bool:
         """Whether a segment fits a sequence of the selected engine."""

@@ -3,7 +3,7 @@
 A chat template is a program that comes with a file from anywhere. Jinja's sandbox keeps it away
 from Python's insides, but neither bounds its time nor its memory, and nothing can interrupt a
 `"x" * 10**10` in a thread. So it runs in a child with limits. The child reads a JSON object with
-`source`, `bos`, `eos`, `content` and `mark` and writes one with `prompt` or `error`.
+`source`, `bos`, `eos`, `conversations` and `marks` and writes one with `prompt` or `error`.
 
 What templates may use is what `transformers` gives them:
 https://huggingface.co/docs/transformers/chat_templating_writing
@@ -16,7 +16,6 @@ import math
 import resource
 import sys
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from datetime import datetime
 from typing import Any
@@ -29,7 +28,7 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 _CPU_SECONDS = 2  # a real template takes some milliseconds
 _MEMORY = 512 << 20  # bytes of address space
-_LONGEST = 100_000  # characters of a prompt; real ones have some hundreds
+_LONGEST = 100_000  # characters of a prompt with marks for texts; most have some hundreds
 
 # A translation should repeat, so the day in the prompt is always the same.
 _TODAY = datetime(2024, 7, 26)
@@ -58,15 +57,17 @@ def _limit_time_and_memory() -> None:
             resource.setrlimit(limit, (value, value))
 
 
-def render(source: str, bos: str, eos: str, content: str, mark: str) -> str:
-    """The prompt for one user message, up to where the model's answer begins.
+def render(
+    source: str, bos: str, eos: str, conversations: list[list[dict[str, Any]]], marks: list[str]
+) -> str:
+    """The prompt for the first of some conversations that the template takes.
 
-    `mark` is a part of `content` that tells whether the template gives the message back. Raises
-    what the template raises.
+    Up to where the model's answer begins. `marks` are parts of the messages that tell whether the
+    template gives each of them back once and in order. Raises what the template raises.
     """
     template = _environment().from_string(source)
     failures: list[Exception] = []
-    for messages in _conversations(content):
+    for messages in conversations:
         try:
             prompt = template.render(
                 messages=messages,
@@ -80,20 +81,16 @@ def render(source: str, bos: str, eos: str, content: str, mark: str) -> str:
         except Exception as error:
             failures.append(error)
             continue
-        if prompt.count(mark) == 1 and len(prompt) <= _LONGEST:
+        if _gives_back(prompt, marks):
             return prompt
         failures.append(ValueError("it does not give the message back once"))
     raise failures[0]
 
 
-def _conversations(content: str) -> Iterator[list[dict[str, Any]]]:
-    """The forms in which templates want their messages, most of them the first."""
-    yield [{"role": "user", "content": content}]
-    yield [{"role": "user", "content": [{"type": "text", "text": content}]}]
-    yield [
-        {"role": "system", "content": "You translate texts."},
-        {"role": "user", "content": content},
-    ]
+def _gives_back(prompt: str, marks: list[str]) -> bool:
+    places = [prompt.find(mark) for mark in marks]
+    once = all(prompt.count(mark) == 1 for mark in marks)
+    return once and places == sorted(places) and len(prompt) <= _LONGEST
 
 
 def _environment() -> jinja2.Environment:
