@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from engine.errors import BadRequest
-from engine.translation.formats import html, xml
+from engine.translation.formats import html, json, markdown, subtitles, xml
 from engine.translation.formats import text as plain_text
 from engine.translation.parts import Part
 
@@ -15,6 +15,10 @@ FORMATS: dict[str, Format] = {
     "text": lambda text, _: plain_text.parts(text),
     "html": html.parts,
     "xml": xml.parts,
+    "markdown": markdown.parts,
+    "srt": subtitles.srt,
+    "vtt": subtitles.vtt,
+    "json": json.parts,
 }
 """For each format's name, what takes a document of that format apart, lazily."""
 
@@ -29,7 +33,8 @@ def named(name: str) -> Format:
 def parts(name: str, text: str, ignore: frozenset[str] = frozenset()) -> Iterator[Part]:
     """The parts of a document in the format of that name.
 
-    What stands in elements (`html`, `xml`) with a name in `ignore` stays as it is. Raises
+    What stands in elements (`html`, `xml`, `markdown`) or under keys (`json`) with a name in
+    `ignore` stays as it is. Raises
     BadRequest, also for a document that is not what it is said to be, before the first part.
     """
     return named(name)(text, ignore)

@@ -60,7 +60,11 @@ class SourceEncoder:
         same = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
         written = self._as_written(same)
         self._left = self._forms_left()
+        self.begin_new()
         return written + self._bridge(text[same]) + self.new(text[same:])
+
+    def begin_new(self) -> None:
+        """Called once, before the first new character."""
 
     def new(self, text: str) -> str:
         """Text that is not the source's."""
@@ -72,6 +76,10 @@ class SourceEncoder:
         left = (self._left or {}).get(character)
         form = left.popleft() if left else escape
         return escape if form == character else form
+
+    def so_far(self) -> str:
+        """What was written of the source before the first new character."""
+        return SourceEncoder(Writing(), self._source)(self._source.text[: self._at])
 
     def _as_written(self, length: int) -> str:
         """The next characters of the source, as they stand there."""

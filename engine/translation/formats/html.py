@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from html import unescape
 
 from engine.translation.formats.forms import Writing
@@ -33,7 +33,7 @@ BLOCKS = names(
     """
 )
 """Elements that end a sentence; all others may stand in the middle of one."""
-_VOID = names("area base br col embed frame hr img input link meta param source track wbr")
+VOID = names("area base br col embed frame hr img input link meta param source track wbr")
 _OPAQUE = names("code kbd samp var tt pre math svg textarea") | (RAW_TEXT - {"title"})
 _END_A_PARAGRAPH = names(
     """
@@ -151,19 +151,19 @@ class _Reader:
         self._end_before(tag.name)
         if self._translating:
             yield from self._leave(tag.start)
-        inside, attributes = self._translated(tag)
-        if tag.name not in _VOID:
+        inside, attributes = translated(tag, self._ignore, around=self._translating)
+        if tag.name not in VOID:
             self._open.append((tag.name, inside))
             self._count[tag.name] = self._count.get(tag.name, 0) + 1
         if self._kept_from is not None and not inside:
             return
         yield from self._leave(tag.start)
-        inline = tag.name not in BLOCKS and not (tag.name == "img" and tag.attributes.get("alt"))
+        inline = not ends_sentence(tag)
         if not inline:
             yield from self._run.end()
             yield from self._block_tag(tag, attributes)
         elif inside:
-            yield from self._mark(Kind.VOID if tag.name in _VOID else Kind.OPEN, tag)
+            yield from self._mark(Kind.VOID if tag.name in VOID else Kind.OPEN, tag)
         if not inside:
             self._keep(tag.start if inline else tag.end, inline)
 
@@ -201,18 +201,6 @@ class _Reader:
         if not self._translating:
             self._keep(tag.end, tag.name not in BLOCKS)
 
-    def _translated(self, tag: Tag) -> tuple[bool, bool]:
-        """Whether what is inside the element is translated, and whether its attributes are."""
-        around = self._translating
-        wanted = {"no": False, "yes": True, "": True}.get(
-            tag.attributes.get("translate", "unsaid").lower(), around
-        )
-        if tag.name in self._ignore or "notranslate" in tag.attributes.get("class", "").split():
-            wanted = False
-        if tag.name in _VOID:
-            return around, wanted
-        return wanted and (tag.name not in _OPAQUE or "translate" in tag.attributes), wanted
-
     def _pop(self) -> tuple[str, bool]:
         name, inside = self._open.pop()
         self._count[name] -= 1
@@ -245,6 +233,26 @@ class _Reader:
                 yield from Run(_QUOTED[quote]).whole(value)
                 at = end
         yield Part(self._text[at : tag.end])
+
+
+def translated(tag: Tag, ignore: Collection[str], *, around: bool) -> tuple[bool, bool]:
+    """Whether what is inside an element is translated, and whether its attributes are.
+
+    `around` says it of the element around, `ignore` names what stays, in lower case.
+    """
+    wanted = {"no": False, "yes": True, "": True}.get(
+        tag.attributes.get("translate", "unsaid").lower(), around
+    )
+    if tag.name in ignore or "notranslate" in tag.attributes.get("class", "").split():
+        wanted = False
+    if tag.name in VOID:
+        return around, wanted
+    return wanted and (tag.name not in _OPAQUE or "translate" in tag.attributes), wanted
+
+
+def ends_sentence(tag: Tag) -> bool:
+    """Whether a tag cannot stand in the middle of a sentence."""
+    return tag.name in BLOCKS or (tag.name == "img" and bool(tag.attributes.get("alt")))
 
 
 def _translatable(tag: Tag, attribute: str) -> bool:

@@ -63,6 +63,8 @@ class Run:
     def add(self, tokens: Iterable[Token]) -> Iterator[Part]:
         """Take more tokens; yields what became too long to wait for its end."""
         for token in tokens:
+            if not token.raw:
+                continue
             self._tokens.append(token)
             self._size += len(token.raw)
             if self._size >= LONGEST and (token.blank or self._size >= 2 * LONGEST):
