@@ -6,12 +6,17 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from engine.translation.origin import Note, Origin
+from engine.translation.report import Done
 from handlers.translating import Translated
 
 
 def single(result: Translated) -> dict[str, Any]:
     """The answer to one text."""
-    return {"translation": result.text, **about(result.origin, result.notes)}
+    return {
+        "translation": result.text,
+        **about(result.origin, result.notes),
+        "checks": checks(result.done),
+    }
 
 
 def several(results: Sequence[Translated]) -> dict[str, Any]:
@@ -19,7 +24,27 @@ def several(results: Sequence[Translated]) -> dict[str, Any]:
     answer: dict[str, Any] = {"translation": [result.text for result in results]}
     if any(result.origin is not None and result.origin.detected for result in results):
         answer["detected_source_lang"] = [_language(result.origin) for result in results]
+    answer["checks"] = [checks(result.done) for result in results]
     return answer | _notes(note for result in results for note in result.notes)
+
+
+def checks(done: Iterable[Done]) -> list[dict[str, Any]]:
+    """What seems wrong, with its place in the source."""
+    return [
+        {"check": each.check, "message": each.message, "start": part.start, "end": part.end}
+        for part in done
+        for each in part.findings
+    ]
+
+
+def segment(done: Done) -> dict[str, int]:
+    """Where a segment lies in the source and in the translation."""
+    return {
+        "start": done.start,
+        "end": done.end,
+        "translated_start": done.translated_start,
+        "translated_end": done.translated_end,
+    }
 
 
 def about(origin: Origin | None, notes: Iterable[Note]) -> dict[str, Any]:

@@ -18,6 +18,8 @@ class StreamOptions(BaseModel):
 
     usage: bool = False
     resume: bool = False
+    checks: bool = False
+    segment: bool = False
 
 
 class SamplingFields(BaseModel):

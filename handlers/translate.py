@@ -9,6 +9,7 @@ from typing import Any
 from engine.errors import BadRequest
 from engine.translation.translator import Translation
 from handlers import answers, sse
+from handlers.extras import Extras
 from handlers.presence import watched
 from handlers.resume import Following, ResumableStreams
 from handlers.schemas import TranslateRequest, parse_translate
@@ -29,6 +30,9 @@ class TranslateHandler(_OwnBody):
     """The whole translation as JSON; a list of texts gives a list in the same order."""
 
     key_in_body = True  # as LibreTranslate's clients send it
+
+    def reports(self, request: TranslateRequest) -> bool:
+        return True
 
     async def post(self) -> None:
         with self.activity.request(self.cancel):
@@ -58,6 +62,10 @@ class TranslateStreamHandler(_OwnBody, TextStreaming, Following):
     def initialize(self, streams: ResumableStreams, **shared: Any) -> None:  # type: ignore[override]
         super().initialize(**shared)
         self._streams = streams
+
+    def reports(self, request: TranslateRequest) -> bool:
+        options = request.stream_options
+        return options is not None and (options.checks or options.segment)
 
     async def post(self) -> None:
         with self.activity.request(self.cancel):
@@ -90,10 +98,11 @@ class TranslateStreamHandler(_OwnBody, TextStreaming, Following):
         self, stream: sse.EventStream, translation: Translation, request: TranslateRequest
     ) -> None:
         try:
+            extras = Extras(translation, request.stream_options)
             await stream.run(
-                translation.pieces(), translation.poke, lambda texts: self.observe(translation)
+                extras.frames(), translation.poke, lambda _: self.observe(translation), encode=str
             )
-            frames = self._last_frames(translation, request)
+            frames = [*extras.last(), *self._last_frames(translation, request)]
         except sse.ReaderGone:
             raise
         except Exception as failure:
@@ -119,11 +128,12 @@ class TranslateStreamHandler(_OwnBody, TextStreaming, Following):
     ) -> AsyncIterator[list[str]]:
         """All frames of a translation, its end included."""
         try:
-            async for texts in translation.pieces():
-                if texts:
+            extras = Extras(translation, request.stream_options)
+            async for frames in extras.frames():
+                if frames:
                     self.observe(translation)
-                    yield list(map(sse.data, texts))
-            frames = self._last_frames(translation, request)
+                    yield frames
+            frames = [*extras.last(), *self._last_frames(translation, request)]
         except Exception as failure:
             frames = [self.failure_frame(self.told(failure))]
         finally:

@@ -15,6 +15,7 @@ from engine.models.pool import Pool
 from engine.settings import Settings
 from engine.translation import formats, languages, origin
 from engine.translation.origin import Note, Origin
+from engine.translation.report import Done
 from engine.translation.translator import Translation, TranslationRequest
 from handlers import sse
 from handlers.activity import Activity
@@ -54,6 +55,7 @@ class Translated:
     text: str
     origin: Origin | None = None
     notes: Sequence[Note] = ()
+    done: Sequence[Done] = ()
 
 
 class Translating(BodyHandler):
@@ -128,11 +130,16 @@ class Translating(BodyHandler):
                 client=self.client,
                 shared=request.cache,
                 unread=unread,
+                report=self.reports(request),
             ),
             self.config.engine.lookahead,
         )
         self.keep(translation)
         return translation
+
+    def reports(self, request: TranslateRequest) -> bool:
+        """Whether the answer tells what seems wrong with it, and where its segments are."""
+        return False
 
     def keep(self, source: Source) -> None:
         """From now on it is ended with the connection, and counts for the usage."""
@@ -217,7 +224,8 @@ class Translating(BodyHandler):
     async def _translate_one(self, request: TranslateRequest, text: str) -> Translated:
         translation = self.begin(request, text)
         try:
-            return Translated(await translation.joined(), translation.origin, translation.notes)
+            text = await translation.joined()
+            return Translated(text, translation.origin, translation.notes, translation.done)
         finally:
             self.end(translation)
 

@@ -38,6 +38,18 @@ class Origin:
     spares: Callable[[str], bool] | None = None
     spared: Note | None = None
 
+    def teller(self, entry: ModelEntry) -> Callable[[str], str | None] | None:
+        """What tells the language of a text beyond doubt, where detection is loaded anyway."""
+        if not self.detected:
+            return None
+        among = _among(entry)
+
+        def tell(text: str) -> str | None:
+            guesses = detect(text, among)
+            return guesses[0].language if guesses and guesses[0].confidence >= SURE else None
+
+        return tell
+
 
 async def prepare(entry: ModelEntry) -> tuple[str, ...]:
     """Have what detection needs in memory; returns the languages that it chooses from."""

@@ -57,6 +57,11 @@ class Reply:
         """The pieces so far, those of a loop left out."""
         return self._good
 
+    @property
+    def text(self) -> str:
+        """The translation, without white space around it."""
+        return "".join(self._good).strip()
+
     def restart(self, watch: LoopWatch) -> None:
         """Forget the loop: the pieces to come follow the good ones."""
         self._watch, self.looping = watch, False

@@ -11,11 +11,13 @@ from dataclasses import dataclass, field, replace
 from engine.errors import BabelbrookError, CutShort, ModelError, Repetitive
 from engine.generation import Generation, Job, Sampling
 from engine.interface import Engine
+from engine.translation.checks import Pair, findings
 from engine.translation.loops import LoopWatch
 from engine.translation.origin import Note, Origin
 from engine.translation.parts import Part
 from engine.translation.passage import Passage
 from engine.translation.reply import Reply
+from engine.translation.report import Done
 from engine.translation.segments import Segment, around, segments
 from engine.translation.unit import Unit
 
@@ -39,6 +41,8 @@ class TranslationRequest:
     client: str = ""
     shared: bool = False
     unread: int | None = None  # bytes that the reader may be behind in each segment
+    terms: tuple[tuple[str, str], ...] = ()  # of a glossary: what checks look for
+    report: bool = False  # check each segment and tell where it is, in `Translation.done`
 
     @property
     def source_lang(self) -> str | None:
@@ -69,6 +73,9 @@ class Translation:
         self.first_text: float | None = None  # when the first text came (monotonic seconds)
         self._prompt_tokens = 0
         self._output_tokens = 0
+        self._written = 0  # characters that have gone out, where a report is wanted
+        self._detect = request.origin.teller(engine.entry) if request.report else None
+        self.done: deque[Done] = deque()  # segments that are complete, for a report; take them out
 
     def _cut(self, parts: Iterable[Part]) -> Iterator[Unit]:
         """The segments of all parts, and what lies between them."""
@@ -150,15 +157,20 @@ class Translation:
             while await self._fill_window():
                 unit = self._window[0]
                 if not unit.segment.text or unit.spared:
-                    yield unit.given_back()
+                    yield self._counted(unit.given_back())
                     self._leave_head()
                     continue
                 async for pieces in self._translated(unit):
                     if pieces and self.first_text is None:
                         self.first_text = time.monotonic()
-                    yield pieces
+                    yield self._counted(pieces)
         finally:
             self.cancel()
+
+    def _counted(self, texts: list[str]) -> list[str]:
+        if self._request.report:
+            self._written += sum(map(len, texts))
+        return texts
 
     async def joined(self) -> str:
         """The whole translation."""
@@ -242,6 +254,8 @@ class Translation:
         if error is None and (last := self._last(unit, reply)) is not None:
             if last:
                 yield last
+            if self._request.report:
+                self.done.append(self._report(unit, reply))
             self._leave_head()
             return
         smaller = [] if unit.begun else unit.smaller(self._request.source_lang)
@@ -314,6 +328,18 @@ class Translation:
                 f" {generation.output_tokens} tokens. Raise max_tokens or send shorter sentences."
             )
         return None
+
+    def _report(self, unit: Unit, reply: Reply) -> Done:
+        request = self._request
+        pair = Pair(
+            unit.segment.text,
+            reply.text,
+            request.source_lang,
+            request.target_lang,
+            request.terms,
+            self._detect,
+        )
+        return Done(*unit.place, self._written - unit.written, self._written, tuple(findings(pair)))
 
     def _last(self, unit: Unit, reply: Reply) -> list[str] | None:
         """What goes out last of a complete answer; None where a keep is not what it was."""

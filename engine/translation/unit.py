@@ -25,6 +25,7 @@ class Unit:
     halvings: int = 0  # half of a half ... of a segment that was tried in vain
     generation: Generation | None = None
     begun: bool = False  # some of it has gone out
+    written: int = 0  # characters of its translation that have
 
     @property
     def has_keeps(self) -> bool:
@@ -37,24 +38,29 @@ class Unit:
             return texts
         gap, encode = self._gap(), self.passage.encode
         out = [encode(text) for text in texts]
-        out[0] = gap + out[0]
-        return out
+        return self._behind(gap, out)
 
     def whole(self, translation: str) -> list[str]:
         """A whole translation with keeps in it, as it goes out."""
-        gap = self._gap()
-        return [gap + self.passage.translated(self.passage.kept(self.segment), translation)]
+        gap, kept = self._gap(), self.passage.kept(self.segment)
+        return self._behind(gap, [self.passage.translated(kept, translation)])
 
     def given_back(self) -> list[str]:
         """The segment as it was."""
         gap = self._gap()
-        return [gap + self.passage.body(self.segment)]
+        return self._behind(gap, [self.passage.body(self.segment)])
 
     def _gap(self) -> str:
         if self.begun:
             return ""
         self.begun = True
         return self.passage.gap(self.segment)
+
+    def _behind(self, gap: str, texts: list[str]) -> list[str]:
+        self.written += sum(map(len, texts))
+        if gap:
+            texts[0] = gap + texts[0]
+        return texts
 
     def keeps_survive(self, translation: str) -> bool:
         """Whether all that is to come out unchanged stands in a translation."""

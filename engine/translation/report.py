@@ -1,0 +1,19 @@
+"""What is told of a segment when its translation is complete, for those who ask."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from engine.translation.checks import Finding
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Where a segment lies in the source and in the translation, in characters, and what seems
+    wrong with it."""
+
+    start: int
+    end: int
+    translated_start: int
+    translated_end: int
+    findings: tuple[Finding, ...]
