@@ -49,7 +49,7 @@ def main(argv: Sequence[str]) -> int:
     except ConfigError as error:
         return _complain(str(error), EXIT_USAGE)
     settings = command.settings
-    log.set_up(settings.log.level)
+    log.set_up(settings.log)
     try:
         if command.check:
             return asyncio.run(_check(settings))
@@ -119,12 +119,11 @@ async def _make_engine(settings: Settings) -> Pool:
 async def _serve(settings: Settings, read_again: Callable[[], Settings]) -> int:
     """Run the server; `read_again` reads the settings for a reload."""
     from engine.translation import origin
-    from handlers import make_application
+    from handlers import listener, make_application, tls
     from handlers.activity import Activity
     from handlers.auth import Gate
     from handlers.connections import Server, most_connections
     from handlers.http1 import printable
-    from handlers.listener import is_public, raise_descriptor_limit
 
     logging.getLogger("tornado.general").addFilter(printable)
     stop = _Stop(settings.drain.deadline)
@@ -132,26 +131,30 @@ async def _serve(settings: Settings, read_again: Callable[[], Settings]) -> int:
     if translator is None:
         return 0
     _check_default_languages(settings, translator.entry)
-    connections = most_connections(settings.limits, raise_descriptor_limit())
+    connections = most_connections(settings.limits, listener.raise_descriptor_limit())
     sockets = _bind(settings)
     if sockets is None:
         return 1
-    activity, gate = Activity(), Gate(settings, public=is_public(sockets))
+    certificate = tls.context(settings.server)
+    listening = listener.address(sockets[0], "http" if certificate is None else "https")
+    activity, gate = Activity(), Gate(settings, public=listener.is_public(sockets))
     application = make_application(translator, settings, activity, gate)
     application.feed.start()
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, read_again, gate)
     saving = asyncio.ensure_future(gate.state.keep_saving())
-    http = Server(application, settings, connections)
+    http = Server(application, settings, connections, certificate)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, read_again, gate, http)
     application.metrics.connections.set_function(lambda: http.open)
     http.listen_on(sockets)
     try:
         await stop.unless_wanted(translator.start())
         if stop.wanted.done():
             _leave(0)  # stopped while a model loads, which nothing can interrupt
-        _announce(translator, sockets[0])
+        _announce(translator, listening)
+        _tell_systemd("READY=1")
         detection = asyncio.ensure_future(origin.prepare(translator.entry))
         await stop.wanted
         detection.cancel()
+        _tell_systemd("STOPPING=1")
         await _drain(http, activity, application, translator, settings.drain)
         await gate.state.save()
     finally:
@@ -163,14 +166,33 @@ async def _serve(settings: Settings, read_again: Callable[[], Settings]) -> int:
     return 0
 
 
-def _reload(read_again: Callable[[], Settings], gate: Gate) -> None:
-    """SIGHUP: go by the keys and origins as they are now. What is wrong changes nothing."""
+def _reload(read_again: Callable[[], Settings], gate: Gate, http: Server) -> None:
+    """SIGHUP: go by keys, origins and certificate as they are; what is wrong changes nothing."""
+    from handlers import tls
+
     try:
-        keys = gate.reload(read_again())
+        settings = read_again()
+        certificate = tls.context(settings.server)
+        keys = gate.reload(settings)
     except (ConfigError, AccessError) as error:
         logger.error("SIGHUP: nothing is changed. %s", error)
-    else:
-        logger.info("SIGHUP: keys and origins are read again; there are %d keys.", keys)
+        return
+    if (certificate is None) == (http.certificate is None):  # TLS is not begun or ended
+        http.certificate = certificate
+    logger.info("SIGHUP: keys, origins and certificate are read again; there are %d keys.", keys)
+
+
+def _tell_systemd(state: str) -> None:
+    """What sd_notify(3) tells a service manager that waits for it."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+            manager.connect(f"\0{address[1:]}" if address.startswith("@") else address)
+            manager.send(state.encode())
+    except OSError as error:
+        logger.warning("systemd could not be told %s: %s.", state, error.strerror)
 
 
 async def _drain(
@@ -223,10 +245,8 @@ def _check_default_languages(settings: Settings, entry: catalogue.ModelEntry) ->
             raise ModelError(f"translation.{name}: {error.sentence}") from None
 
 
-def _announce(translator: Engine, listening: socket.socket) -> None:
+def _announce(translator: Engine, url: str) -> None:
     """The start-up line."""
-    host, port = listening.getsockname()[:2]
-    url = f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
     try:
         print(f"Babelbrook {engine.__version__}: {translator.describe()}, {url}", flush=True)
     except OSError as error:
@@ -270,15 +290,16 @@ def _leave(status: int) -> NoReturn:
 def _bind(settings: Settings) -> list[socket.socket] | None:
     from handlers import listener
 
-    host, port = settings.server.host, settings.server.port
-    streams = settings.streams
+    server, streams = settings.server, settings.streams
     # The kernel counts a closed window as no answer: slow readers have their own time.
     timeout = max(streams.dead_peer_timeout, streams.stall_timeout)
     try:
-        return listener.bind(host, port, dead_peer_timeout=timeout)
-    except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or "no such name"
-        _complain(f"Cannot listen on {host}, port {port}: {reason}.", 1)
+        return listener.bind(server, dead_peer_timeout=timeout)
+    except (OSError, ValueError) as error:
+        unix = server.unix_socket != "none"
+        place = server.unix_socket if unix else f"{server.host}, port {server.port}"
+        reason = getattr(error, "strerror", None) or (str(error) if unix else "no such name")
+        _complain(f"Cannot listen on {place}: {reason}.", 1)
         return None
 
 

@@ -7,11 +7,16 @@ is the first thing that is written when writing works again.
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import queue
 import sys
 import threading
+from datetime import UTC, datetime
+from typing import Any
+
+from engine.settings import Log
 
 _FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _LINES = 10_000  # that may wait to be written
@@ -19,9 +24,12 @@ _AT_A_TIME = 100  # lines in one write
 _FLUSH_SECONDS = 1.0
 
 
-def set_up(level: str) -> None:
+def set_up(settings: Log) -> None:
     """Log to standard error from now on, warnings of Python too."""
-    logging.basicConfig(level=level.upper(), handlers=[LogHandler(sys.stderr.fileno())])
+    handler = LogHandler(sys.stderr.fileno())
+    if settings.format == "json":
+        handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=settings.level.upper(), handlers=[handler])
     logging.captureWarnings(True)
     logging.getLogger("httpx").setLevel(logging.WARNING)  # its lines hold signed addresses
 
@@ -30,6 +38,22 @@ def lost_lines() -> int:
     """Lines that could not be written, since the start."""
     handlers = logging.getLogger().handlers
     return sum(each.lost for each in handlers if isinstance(each, LogHandler))
+
+
+class JsonFormatter(logging.Formatter):
+    """An object in each line: `time` (UTC), `level`, `logger`, `message`, `exception`.
+
+    What a record was given as `fields` stands beside these, in the place of the message.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
+        line: dict[str, Any] = {"time": time, "level": record.levelname, "logger": record.name}
+        fields: dict[str, Any] | None = getattr(record, "fields", None)
+        line |= {"message": record.getMessage()} if fields is None else fields
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return json.dumps(line, ensure_ascii=False, default=str)
 
 
 class LogHandler(logging.Handler):

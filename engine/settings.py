@@ -38,6 +38,7 @@ ConnectionCount = Annotated[int, Field(ge=1)]
 Seconds = Annotated[float, Field(allow_inf_nan=False)]
 # An empty host would listen on every address, and no other text may be empty either.
 Text = Annotated[str, Field(min_length=1)]
+OrNone = Literal["none"] | Text
 RateText = Annotated[
     str,
     Field(
@@ -65,6 +66,19 @@ class Server(Section):
         description="port to listen on; 0 picks a free one and the start-up line says which",
     )
 
+    unix_socket: OrNone = Field(
+        default="none", description="Unix socket to listen on, in the place of host and port"
+    )
+    certificate: OrNone = Field(
+        default="none", description="file with the certificate chain (PEM); with it, TLS is spoken"
+    )
+    private_key: OrNone = Field(
+        default="none", description="file with its private key; none where that is in the same file"
+    )
+    trusted_proxies: list[Text] = Field(
+        default=[],
+        description="addresses, networks, or unix, of proxies whose X-Forwarded-* headers count",
+    )
     insecure: bool = Field(
         default=False, description="listen on a public address although there are no keys"
     )
@@ -337,6 +351,20 @@ class Log(Section):
     level: Literal["debug", "info", "warning", "error"] = Field(
         default="info", description="least severe messages that are written"
     )
+    format: Literal["text", "json"] = Field(
+        default="text", description="lines for people, or an object of JSON in each"
+    )
+    texts: bool = Field(
+        default=False, description="write what is translated into the access log, too"
+    )
+
+
+class Metrics(Section):
+    """What /metrics tells."""
+
+    gen_ai: bool = Field(
+        default=False, description="tell requests by OpenTelemetry's names for generative AI, too"
+    )
 
 
 class Settings(Section):
@@ -352,6 +380,7 @@ class Settings(Section):
     events: Events = Field(default=Events())
     drain: Drain = Field(default=Drain())
     log: Log = Field(default=Log())
+    metrics: Metrics = Field(default=Metrics())
 
 
 @dataclass(frozen=True)

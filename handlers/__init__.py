@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import time
 from typing import Any
+
+from tornado.httputil import HTTPServerRequest
 
 from engine.config import models_folder
 from engine.interface import Engine
@@ -16,6 +19,7 @@ from handlers.base import UnknownPathHandler, log_access
 from handlers.detect import DetectHandler
 from handlers.events import EventsHandler
 from handlers.feed import Feed
+from handlers.genai import GenAi
 from handlers.http1 import Http1Application
 from handlers.languages import LanguagesHandler
 from handlers.login import LoginHandler, LogoutHandler
@@ -40,6 +44,11 @@ class Api(Http1Application):
     feed: Feed
     streams: ResumableStreams
 
+    def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
+        """Called when the head of a request is in."""
+        self.gate.proxies.apply(request)
+        return super().find_handler(request, **kwargs)
+
 
 def make_application(
     engine: Engine, settings: Settings, activity: Activity, gate: Gate | None = None
@@ -50,6 +59,7 @@ def make_application(
     """
     engine = pool = engine if isinstance(engine, Pool) else Pool(engine)
     metrics = Metrics(engine)
+    gen_ai = GenAi(metrics.registry) if settings.metrics.gen_ai else None
     catalogue = Catalogue(models_folder(settings), settings.models.entries)
     feed = Feed(Readings(pool, activity, metrics), metrics.dashboards, settings)
     streams = ResumableStreams(settings.streams)
@@ -97,6 +107,9 @@ def make_application(
         status = 499 if getattr(handler, "aborted", False) else handler.get_status()
         failed = "error" in getattr(handler, "log_fields", {})
         metrics.count(handler.request.method, path, status, failed)
+        if gen_ai is not None:
+            entry = getattr(handler, "engine", pool).entry
+            gen_ai.count(entry.name, time.monotonic() - handler.begun, handler.log_fields)
 
     def log(handler: Any) -> None:
         """Called when an answer has ended; an error would make Tornado answer once more."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import time
+from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
 from tornado.httputil import HTTPServerRequest
@@ -20,6 +21,7 @@ from access.state import State, seconds_to_midnight
 from engine.errors import BabelbrookError
 from engine.settings import Settings
 from handlers.origins import Origins
+from handlers.proxies import Proxies
 
 if TYPE_CHECKING:
     from handlers.base import BaseHandler
@@ -104,11 +106,13 @@ class Gate:
         return len(ring)
 
     def _set(self, settings: Settings, ring: KeyRing) -> None:
+        proxies = Proxies(settings.server.trusted_proxies)
         # Taking the last key away must not open a server to the world.
         self.closed = bool(ring) or (self._public and not settings.server.insecure)
         if ring:
             self.state.open()
         self._ring = ring
+        self.proxies = proxies
         self.origins = Origins(settings.server, public=self._public)
         rate = settings.limits.rate_per_address
         self._address_rate = None if rate == "none" else Rate.parse(rate)
@@ -130,7 +134,7 @@ class Gate:
         if need is None or self.origins.is_preflight(request):
             return
         if self._address_rate is not None:
-            self._take(handler, f"address {handler.request.remote_ip}", self._address_rate)
+            self._take(handler, f"address {_network(request.remote_ip)}", self._address_rate)
         if self.closed:
             key = self._key_of(request)
             if key is None and handler.key_in_body and "Authorization" not in request.headers:
@@ -198,6 +202,13 @@ class Gate:
         """End a session."""
         if self.has_keys:
             self.state.log_out(token)
+
+
+def _network(address: str | None) -> str:
+    """What one client has: an address, or with IPv6 a network of 64 bits."""
+    if address is None or ":" not in address:
+        return address or ""
+    return str(ip_network((address.partition("%")[0], 64), strict=False))
 
 
 def _limit_headers(policy: str, bucket: Bucket) -> list[tuple[str, str]]:

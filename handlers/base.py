@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import math
 import re
@@ -28,6 +29,13 @@ logger = logging.getLogger("babelbrook.http")
 
 ABORTED = 499  # what nginx logs for a client that closed before the end of its answer
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:-]{1,128}")
+# What browsers shall not do with answers that are no pages; the pages have a policy of their own.
+_SECURITY = (
+    ("Server", "Babelbrook"),
+    ("X-Content-Type-Options", "nosniff"),
+    ("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'"),
+    ("Cross-Origin-Resource-Policy", "same-origin"),
+)
 _FORMS = ("application/x-www-form-urlencoded", "multipart/form-data")
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
@@ -104,6 +112,8 @@ class BaseHandler(RequestHandler):
     def set_default_headers(self) -> None:
         """What goes out with every answer, errors included."""
         self.set_header("X-Request-Id", self.request_id)
+        for name, value in _SECURITY:
+            self.set_header(name, value)
         self.gate.origins.allow(self)
         for name, value in self._fields_told:
             self.add_header(name, value)
@@ -338,4 +348,6 @@ def log_access(handler: BaseHandler) -> None:
         **handler.log_fields,
         "total_ms": round((time.monotonic() - handler.begun) * 1000, 1),
     }
-    access_log.info("%s", " ".join(f"{key}={value}" for key, value in fields.items()))
+    shown = fields | ({"text": json.dumps(fields["text"])} if "text" in fields else {})
+    line = " ".join(f"{key}={value}" for key, value in shown.items())
+    access_log.info("%s", line, extra={"fields": fields})

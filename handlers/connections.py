@@ -12,6 +12,7 @@ import enum
 import logging
 import math
 import socket
+import ssl
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
@@ -28,7 +29,7 @@ from tornado.httputil import (
     RequestStartLine,
     ResponseStartLine,
 )
-from tornado.iostream import IOStream, UnsatisfiableReadError
+from tornado.iostream import IOStream, SSLIOStream, UnsatisfiableReadError
 from tornado.web import Application
 
 from engine.errors import BabelbrookError, ShuttingDown
@@ -93,8 +94,13 @@ class Server(HTTPServer):
     """Serves an application on listening sockets."""
 
     def initialize(  # type: ignore[override]  # which Tornado calls in the place of __init__
-        self, application: Application, settings: Settings, most_connections: int
+        self,
+        application: Application,
+        settings: Settings,
+        most_connections: int,
+        certificate: ssl.SSLContext | None = None,
     ) -> None:
+        """With a `certificate`, TLS is spoken; another one may take its place at any time."""
         limits = settings.limits
         super().initialize(
             application,
@@ -106,6 +112,7 @@ class Server(HTTPServer):
         self._last_request.no_keep_alive = True
         self._limits, self._send_buffer = limits, settings.streams.send_buffer
         self._most = most_connections
+        self.certificate = certificate
         self._streams: set[_Stream] = set()
         self._by_address: Counter[str] = Counter()
         self._lingering = Lingering()
@@ -153,10 +160,18 @@ class Server(HTTPServer):
         self._by_address[counted] += 1
         with suppress(OSError):  # macOS: the peer has gone already
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._send_buffer)
-        stream = _Stream(connection, self._limits, counted, self._forget)
+        stream = self._open(connection, counted)
         self._streams.add(stream)
         stream.set_nodelay(True)
         self.handle_stream(stream, address)
+
+    def _open(self, connection: socket.socket, counted: str) -> _Stream:
+        if self.certificate is None:
+            return _Stream(connection, self._limits, counted, self._forget)
+        wrapped = self.certificate.wrap_socket(
+            connection, server_side=True, do_handshake_on_connect=False
+        )
+        return _TlsStream(wrapped, self._limits, counted, self._forget)
 
     def _turn_away(self, connection: socket.socket, error: BabelbrookError) -> None:
         _say(connection, error)
@@ -301,6 +316,12 @@ class _Stream(IOStream):
         super().set_nodelay(True)
 
 
+class _TlsStream(_Stream, SSLIOStream):
+    """The same with TLS; the time for the first byte of a request holds for the handshake, too."""
+
+    __slots__ = ()
+
+
 class _Request(HTTPMessageDelegate):
     """Tells the stream how far a request has come."""
 
@@ -347,6 +368,7 @@ def _say(connection: socket.socket, error: BabelbrookError) -> None:
         head.append(f"Retry-After: {math.ceil(error.retry_after)}")
     remote = "-"
     with suppress(OSError):
-        remote = connection.getpeername()[0]
+        if connection.family in (socket.AF_INET, socket.AF_INET6):
+            remote = connection.getpeername()[0]
         connection.send("\r\n".join(head).encode() + b"\r\n\r\n" + body)
     logger.info("Refused: remote=%s status=%d code=%s", remote, error.status, error.code)

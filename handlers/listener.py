@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import resource
 import socket
 import sys
@@ -11,11 +12,15 @@ from collections.abc import Callable, Sequence
 from ipaddress import ip_address
 from typing import Any
 
-from tornado.netutil import bind_sockets
+from tornado.netutil import bind_sockets, bind_unix_socket
+
+from engine.settings import Server
 
 logger = logging.getLogger("babelbrook.http")
 
 _BACKLOG = 1024  # connections that the kernel holds until they are accepted
+_UNIX_MODE = 0o660  # for a proxy in the same group
+_FIRST_INHERITED = 3  # SD_LISTEN_FDS_START
 _AT_A_TIME = 128  # accepted before others on the event loop have a turn
 _PAUSE = 1.0  # seconds without accepting, when there is no file descriptor for a connection
 _WARN_EVERY = 60.0  # seconds
@@ -39,12 +44,38 @@ def raise_descriptor_limit() -> int:
     return wanted
 
 
-def bind(host: str, port: int, *, dead_peer_timeout: float) -> list[socket.socket]:
-    """Bind and listen. Raises OSError, and UnicodeError for a host that is no name."""
-    sockets = bind_sockets(port, host, backlog=_BACKLOG)
+def bind(server: Server, *, dead_peer_timeout: float) -> list[socket.socket]:
+    """Listen where systemd has opened sockets, else where the settings say.
+
+    Raises OSError, and ValueError for a host that is no name or a file that is no socket.
+    """
+    sockets = _inherited()
+    if not sockets and server.unix_socket != "none":
+        sockets = [bind_unix_socket(server.unix_socket, _UNIX_MODE, _BACKLOG)]
+    sockets = sockets or bind_sockets(server.port, server.host, backlog=_BACKLOG)
     for listening in sockets:
-        notice_dead_peers(listening, dead_peer_timeout)
+        if listening.family in (socket.AF_INET, socket.AF_INET6):
+            notice_dead_peers(listening, dead_peer_timeout)
     return sockets
+
+
+def _inherited() -> list[socket.socket]:
+    """The sockets of socket activation, where it is meant for this process (sd_listen_fds(3))."""
+    if os.environ.pop("LISTEN_PID", "") != str(os.getpid()):
+        return []
+    count = int(os.environ.pop("LISTEN_FDS", "0"))
+    sockets = [socket.socket(fileno=_FIRST_INHERITED + number) for number in range(count)]
+    for listening in sockets:
+        listening.set_inheritable(False)
+    return sockets
+
+
+def address(listening: socket.socket, scheme: str) -> str:
+    """Where a socket listens, as an address of the web."""
+    if listening.family not in (socket.AF_INET, socket.AF_INET6):
+        return f"unix:{listening.getsockname()}"
+    host, port = listening.getsockname()[:2]
+    return f"{scheme}://[{host}]:{port}" if ":" in host else f"{scheme}://{host}:{port}"
 
 
 def is_public(sockets: Sequence[socket.socket]) -> bool:

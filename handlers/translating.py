@@ -26,6 +26,8 @@ from handlers.schemas import SamplingFields, TranslateRequest
 
 _SAMPLING_FIELDS = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty")
 
+_LOGGED = 1000  # characters of a text, where `log.texts` wants them in the access log
+
 
 class Source(Protocol):
     """Text that comes piece by piece, a `Translation` above all."""
@@ -118,6 +120,8 @@ class Translating(BodyHandler):
 
         Raises UnknownLanguage and what the prompt form refuses.
         """
+        if self.config.log.texts:
+            self.log_fields.setdefault("text", text[:_LOGGED])
         translation = Translation(
             self.engine,
             TranslationRequest(

@@ -80,8 +80,9 @@ class ServerProcess:
         except AssertionError:
             self.close()
             raise
-        self.url = "http://" + self.start_line.rsplit("http://", 1)[1]
-        self.port = int(self.url.rsplit(":", 1)[1])
+        self.url = self.start_line.rsplit(", ", 1)[1]
+        port = self.url.rsplit(":", 1)[1]
+        self.port = int(port) if port.isdecimal() else 0  # 0 for a Unix socket
 
     def _await_start_line(self) -> str:
         deadline = time.monotonic() + START_SECONDS

@@ -88,7 +88,7 @@ def test_texts_are_sent_packed_to_who_can_unpack_them(client: httpx.Client) -> N
 def test_there_is_nothing_else(client: httpx.Client, path: str) -> None:
     answer = client.get(path)
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
-    assert "content-security-policy" not in answer.headers
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
 
 
 def test_only_reading_is_allowed(client: httpx.Client) -> None:
