@@ -101,7 +101,7 @@ def test_what_is_malformed_is_refused_and_the_connection_closed(port: int, name:
         (b"http://test/health", 200),
         (b"HTTP://test:80/health?a=b", 200),
         (b"https://other/health", 200),
-        (b"http://test", 404),
+        (b"http://test", 200),
         (b"http://[/health", 200),
         (b"ftp://test/health", 404),
         (b"*", 404),
