@@ -11,10 +11,11 @@ TIMEOUT_SECONDS = 300
 
 
 class ServerTranslator:
-    """Asks `POST /translate` of a Babelbrook at `url`."""
+    """Asks `POST /translate` of a Babelbrook at `url`, of its selected model if none is named."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, model: str | None = None) -> None:
         self.url = url.rstrip("/") + "/translate"
+        self.model = model
 
     def __call__(self, texts: Sequence[str], source_lang: str, target_lang: str) -> list[str]:
         """Translate texts. Raises `urllib.error.HTTPError` where the server refuses."""
@@ -24,13 +25,15 @@ class ServerTranslator:
         return answers
 
     def _ask(self, texts: Sequence[str], source_lang: str, target_lang: str) -> list[str]:
-        body = {
+        body: dict[str, object] = {
             "text": list(texts),
             "source_lang": source_lang,
             "target_lang": target_lang,
             # A memory of earlier answers would be measured instead of the model.
             "cache": False,
         }
+        if self.model is not None:
+            body["model"] = self.model
         headers = {"Content-Type": "application/json"}
         request = Request(self.url, json.dumps(body).encode(), headers)
         with urlopen(request, timeout=TIMEOUT_SECONDS) as response:

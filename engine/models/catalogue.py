@@ -220,7 +220,7 @@ EMBEDDED = ModelEntry(
     target_langs=("ja", "de", "fr", "es", "zh"),
     prompt=PromptSpec(template="<2{target_lang}>{text}<sep>", languages="code"),
     segment="sentence",
-    copies_keeps=False,
+    copies_keeps=False,  # of 1,098 sentences with a placeholder or a URL it copied none right
 )
 
 
