@@ -19,6 +19,7 @@ from handlers.base import UnknownPathHandler, log_access
 from handlers.detect import DetectHandler
 from handlers.events import EventsHandler
 from handlers.feed import Feed
+from handlers.files import FileHandler
 from handlers.genai import GenAi
 from handlers.http1 import Http1Application
 from handlers.languages import LanguagesHandler
@@ -88,6 +89,7 @@ def make_application(
         (r"/login", LoginHandler, {**site, "settings": settings}),
         (r"/logout", LogoutHandler),
         (r"/translate", TranslateHandler, translate),
+        (r"/translate/file", FileHandler, translate),
         (r"/translate/stream", TranslateStreamHandler, {**translate, "streams": streams}),
         (
             rf"/translate/stream/({ID_PATTERN})",

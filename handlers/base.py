@@ -263,7 +263,7 @@ class BodyHandler(BaseHandler):
         arguments: dict[str, list[bytes]] = {}
         try:
             parse_body_arguments(
-                self.request.headers["Content-Type"], self._take_body(), arguments, {}
+                self.request.headers["Content-Type"], self.take_body(), arguments, {}
             )
             texts = {name: [v.decode() for v in values] for name, values in arguments.items()}
         except (HTTPInputError, ValueError):
@@ -272,7 +272,8 @@ class BodyHandler(BaseHandler):
         self.take_key(fields)
         return fields
 
-    def _take_body(self) -> bytes:
+    def take_body(self) -> bytes:
+        """The body; it can be taken once. Raises BodyTooLarge."""
         if self._received > self.body_limit:
             raise BodyTooLarge(f"The body is longer than {self.body_limit:,} bytes.")
         body = b"".join(self._chunks)
@@ -286,7 +287,7 @@ class BodyHandler(BaseHandler):
         numbers or strings that cannot be given back (NaN, infinities, lone surrogates): ujson lets
         those pass when it reads, and refuses them when it writes.
         """
-        body = self._take_body()
+        body = self.take_body()
         try:
             value = ujson.loads(body.decode("utf-8").removeprefix("\ufeff"))
             dump_json(value).encode()

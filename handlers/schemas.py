@@ -68,10 +68,14 @@ def parse_translate(body: dict[str, Any]) -> tuple[TranslateRequest, list[str]]:
     return request, [name for name in body if name not in known]
 
 
-def parse(model: type[Request], body: dict[str, Any]) -> Request:
-    """The request in a JSON object. Raises BadRequest with the first wrong field."""
+def parse(model: type[Request], body: dict[str, Any], strict: bool | None = None) -> Request:
+    """The request in a JSON object. Raises BadRequest with the first wrong field.
+
+    Without `strict` a number or a truth value may be written as text, as it is in a form; None
+    leaves it to the model.
+    """
     try:
-        return model.model_validate(body)
+        return model.model_validate(body, strict=strict)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
     field = ".".join(str(part) for part in first["loc"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from engine.models.pool import Pool
 from engine.settings import Settings
 from engine.translation import formats, languages, origin
 from engine.translation.origin import Note, Origin
+from engine.translation.parts import Part
 from engine.translation.report import Done
 from engine.translation.translator import Translation, TranslationRequest
 from handlers import sse
@@ -115,17 +116,27 @@ class Translating(BodyHandler):
         if status.queued >= self.config.limits.queue:
             raise Overloaded("Too many requests wait already.", status.wait_seconds)
 
-    def begin(self, request: TranslateRequest, text: str, unread: int | None = None) -> Translation:
+    def begin(
+        self,
+        request: TranslateRequest,
+        text: str,
+        unread: int | None = None,
+        parts: Iterable[Part] | None = None,
+    ) -> Translation:
         """Start on one text; it pauses while the reader is `unread` bytes behind.
+
+        `parts` are those of the text where they are known already.
 
         Raises UnknownLanguage and what the prompt form refuses.
         """
         if self.config.log.texts:
             self.log_fields.setdefault("text", text[:_LOGGED])
+        if parts is None:
+            parts = formats.parts(request.format, text, frozenset(request.ignore_tags or ()))
         translation = Translation(
             self.engine,
             TranslationRequest(
-                parts=formats.parts(request.format, text, frozenset(request.ignore_tags or ())),
+                parts=parts,
                 origin=self._origin(request, text),
                 target_lang=self._languages(request)[1],
                 sampling=self.sampling(request),

@@ -110,6 +110,11 @@ class Translation:
         return self._request.origin
 
     @property
+    def target_lang(self) -> str:
+        """The model's code of the language that it is translated into."""
+        return self._request.target_lang
+
+    @property
     def notes(self) -> list[Note]:
         """What there is to know about the answer; complete when `pieces` has ended."""
         notes = (self.origin.note, self.origin.spared if self._spared else None)

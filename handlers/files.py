@@ -1,0 +1,188 @@
+"""`POST /translate/file`: a file comes back translated, at once or behind its progress."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+from urllib.parse import quote
+
+from tornado.httputil import HTTPFile, HTTPInputError, parse_body_arguments
+
+from engine.errors import BadRequest
+from engine.translation import files, formats
+from engine.translation.files import Document
+from engine.translation.parts import Part
+from engine.translation.translator import Translation
+from handlers import answers, sse
+from handlers.presence import watched
+from handlers.schemas import TranslateRequest, parse
+from handlers.translating import TextStreaming
+
+_SAMPLE_PARTS = 100  # of a document, to tell its language
+_FIELDS = frozenset(TranslateRequest.model_fields) - {"text", "ignore_tags", "stream_options"}
+_CONTENT_TYPES = {
+    "text": "text/plain",
+    "markdown": "text/markdown",
+    "html": "text/html",
+    "xml": "application/xml",
+    "srt": "application/x-subrip",
+    "vtt": "text/vtt",
+    "json": "application/json",
+}
+
+
+@dataclass(slots=True)
+class _Progress:
+    """The parts of a document, and how much of it has been taken."""
+
+    parts: Sequence[Part]
+    total: int  # characters
+    done: int = 0
+
+    @property
+    def sample(self) -> str:
+        """Text without markup, enough to tell its language."""
+        texts = (part.text for part in self.parts if part.text is not None)
+        return "\n".join(islice(texts, _SAMPLE_PARTS))
+
+    def __iter__(self) -> Iterator[Part]:
+        for part in self.parts:
+            self.done += len(part.raw)
+            yield part
+
+    @property
+    def percent(self) -> int:
+        """Of the document; that it is whole is told by its end alone."""
+        return min(99, 100 * self.done // max(1, self.total))
+
+
+class FileHandler(TextStreaming):
+    """Takes a form with a `file`, whose answer is the file or, where they are asked for, events."""
+
+    key_in_body = True
+
+    async def post(self) -> None:
+        with self.activity.request(self.cancel):
+            request, upload = self._read_form()
+            name, data = upload.filename, upload.body
+            document = await asyncio.to_thread(files.read, name, data, request.format or None)
+            self.check_size([document.text])
+            request = request.model_copy(update={"format": document.format})
+            async with self.pool.lease(request.model) as self.engine:
+                await self.check(request)
+                progress = await self._take_apart(request, document)
+                translation = self.begin(request, progress.sample, parts=progress)
+                try:
+                    await self._answer(translation, document, progress)
+                finally:
+                    self.end(translation)
+                    self.usage()
+            if not self.aborted:
+                await self.end_stream(self.config.streams.stall_timeout)
+
+    def _read_form(self) -> tuple[TranslateRequest, HTTPFile]:
+        """The fields and the file. Raises BadRequest."""
+        kind = self.request.headers.get("Content-Type", "")
+        if not kind.lower().startswith("multipart/form-data"):
+            raise BadRequest("Send a form (multipart/form-data) with the file in 'file'.")
+        arguments: dict[str, list[bytes]] = {}
+        uploads: dict[str, list[HTTPFile]] = {}
+        try:
+            parse_body_arguments(kind, self.take_body(), arguments, uploads)
+            fields = {name: [v.decode() for v in values] for name, values in arguments.items()}
+        except (HTTPInputError, ValueError):
+            raise BadRequest("Invalid form") from None
+        self.take_key({name: values[-1] for name, values in fields.items()})
+        if len(uploads.get("file", ())) != 1:
+            raise BadRequest("'file' is required, and just one.", "file")
+        return _request(fields), uploads["file"][0]
+
+    async def _take_apart(self, request: TranslateRequest, document: Document) -> _Progress:
+        """The parts of the document, found beside the event loop. Raises BadRequest."""
+        ignore = frozenset(request.ignore_tags or ())
+        parts = await asyncio.to_thread(
+            lambda: list(formats.parts(document.format, document.text, ignore))
+        )
+        return _Progress(parts, len(document.text))
+
+    async def _answer(
+        self, translation: Translation, document: Document, progress: _Progress
+    ) -> None:
+        if "text/event-stream" in self.request.headers.get("Accept", ""):
+            await self._stream(translation, document, progress)
+            return
+        with watched(self):
+            text = await translation.joined()
+        if not self.aborted:
+            self.activity.go_on()
+            self._send_file(document, text, translation.target_lang)
+
+    def _send_file(self, document: Document, text: str, language: str) -> None:
+        data, charset = document.encoded(text)
+        name = document.name_in(language)
+        kind = _CONTENT_TYPES.get(document.format, "text/plain")
+        self.set_header("Content-Type", f"{kind}; charset={charset}")
+        # Always to be saved: a page from elsewhere must not run as one of ours.
+        ascii_name = name.encode("ascii", "replace").decode().translate({34: "_", 63: "_", 92: "_"})
+        self.set_header(
+            "Content-Disposition",
+            f"attachment; filename=\"{ascii_name}\"; filename*=UTF-8''{quote(name, safe='')}",
+        )
+        self.set_header("X-Content-Type-Options", "nosniff")
+        self.write(data)
+
+    async def _stream(
+        self, translation: Translation, document: Document, progress: _Progress
+    ) -> None:
+        stream = self.event_stream()
+        stream.open()
+        try:
+            await stream.run(
+                self._frames(translation, document, progress), translation.poke, _seen, str
+            )
+        except sse.ReaderGone:
+            self.aborted = True
+
+    async def _frames(
+        self, translation: Translation, document: Document, progress: _Progress
+    ) -> AsyncIterator[list[str]]:
+        """A frame for each per cent that is done, then one with the file's text."""
+        texts: list[str] = []
+        told = -1
+        try:
+            async for pieces in translation.pieces():
+                if pieces:
+                    self.observe(translation)
+                    texts += pieces
+                frames = []
+                if progress.percent != told:
+                    told = progress.percent
+                    frames.append(sse.data({"status": "translating", "progress": told}))
+                yield frames
+            self.activity.go_on()
+            end = {
+                "status": "done",
+                "filename": document.name_in(translation.target_lang),
+                "format": document.format,
+                "text": "".join(texts),
+                **answers.about(translation.origin, translation.notes),
+            }
+            frames = [sse.data(end)]
+        except Exception as failure:
+            frames = [self.failure_frame(self.told(failure))]
+        yield frames
+
+
+def _request(fields: dict[str, list[str]]) -> TranslateRequest:
+    """What the form asks for; of a field that comes twice the last counts. Raises BadRequest."""
+    names = ",".join(fields.get("ignore_tags", ())).split(",")
+    body: dict[str, Any] = {name: fields[name][-1] for name in _FIELDS & fields.keys()}
+    body["ignore_tags"] = [name.strip() for name in names if name.strip()]
+    return parse(TranslateRequest, {"format": "", **body, "text": "-"}, strict=False)
+
+
+def _seen(_: list[str]) -> None:
+    """Texts are observed before they become frames."""
