@@ -11,7 +11,7 @@ from pathlib import Path
 
 from engine.chat.conversation import Message
 from engine.errors import BadRequest, NotReady, ShuttingDown
-from engine.generation import Decoding, Generation, Job, PromptPart
+from engine.generation import NO_HINTS, Decoding, Generation, Hints, Job, PromptPart
 from engine.interface import EngineStatus
 from engine.models.catalogue import ModelEntry, PromptSpec
 
@@ -78,7 +78,9 @@ class EchoEngine:
         """Raises BadRequest: an echo has no chat form."""
         raise BadRequest("The echo engine has no chat form.")
 
-    def fits(self, text: str, source_lang: str | None, target_lang: str) -> bool:
+    def fits(
+        self, text: str, source_lang: str | None, target_lang: str, hints: Hints = NO_HINTS
+    ) -> bool:
         """Whether it is short enough for a segment."""
         return len(text) <= _LONGEST
 

@@ -46,12 +46,34 @@ class PromptPart:
 
 
 @dataclass(frozen=True, slots=True)
+class Hints:
+    """What a model is told beside the text, where its prompt has a place for it.
+
+    `formality` is "more" or "less"; `terms` are pairs of a term and its translation, which a model
+    that has missed one is told `emphatic`ally. All strings are those of users.
+    """
+
+    formality: str | None = None
+    context: str = ""
+    instructions: str = ""
+    terms: tuple[tuple[str, str], ...] = ()
+    emphatic: bool = False
+
+    def __bool__(self) -> bool:
+        return bool(self.formality or self.context or self.instructions or self.terms)
+
+
+NO_HINTS = Hints()
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One segment to translate, or a `prompt` as it is: what an engine is asked."""
 
     text: str
     source_lang: str | None
     target_lang: str
+    hints: Hints = NO_HINTS
     sampling: Sampling = field(default_factory=Sampling)
     max_tokens: int | None = None  # None: as many as the sequence holds
     answer: str = ""  # what the answer begins with already: only what follows it is decoded

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from engine.chat.conversation import Message
-from engine.generation import Generation, Job, PromptPart
+from engine.generation import NO_HINTS, Generation, Hints, Job, PromptPart
 from engine.models.catalogue import ModelEntry
 
 
@@ -89,7 +89,9 @@ class Engine(Protocol):
         Raises BadRequest where the model has no chat form, or none for these roles.
         """
 
-    def fits(self, text: str, source_lang: str | None, target_lang: str) -> bool:
+    def fits(
+        self, text: str, source_lang: str | None, target_lang: str, hints: Hints = NO_HINTS
+    ) -> bool:
         """Whether a segment and its translation fit one sequence."""
 
     def status(self) -> EngineStatus:

@@ -12,11 +12,12 @@ from handlers.translating import Translated
 
 def single(result: Translated) -> dict[str, Any]:
     """The answer to one text."""
-    return {
+    answer = {
         "translation": result.text,
         **about(result.origin, result.notes),
         "checks": checks(result.done),
     }
+    return answer | ({"alternatives": result.alternatives} if result.alternatives else {})
 
 
 def several(results: Sequence[Translated]) -> dict[str, Any]:
@@ -25,6 +26,8 @@ def several(results: Sequence[Translated]) -> dict[str, Any]:
     if any(result.origin is not None and result.origin.detected for result in results):
         answer["detected_source_lang"] = [_language(result.origin) for result in results]
     answer["checks"] = [checks(result.done) for result in results]
+    if any(result.alternatives for result in results):
+        answer["alternatives"] = [result.alternatives for result in results]
     return answer | _notes(note for result in results for note in result.notes)
 
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from engine.errors import BadRequest
+from engine.generation import Hints
 
 Request = TypeVar("Request", bound=BaseModel)
 
@@ -35,6 +36,20 @@ class SamplingFields(BaseModel):
     seed: int | None = Field(None, ge=0, le=2**32 - 1)
 
 
+# DeepL's words, and plain ones. Whether a model keeps to it nobody knows beforehand, so "prefer"
+# makes no difference.
+_FORMALITIES: dict[str, Literal["more", "less"] | None] = {
+    "default": None,
+    "more": "more",
+    "less": "less",
+    "prefer_more": "more",
+    "prefer_less": "less",
+    "formal": "more",
+    "informal": "less",
+}
+Formality = Literal["default", "more", "less", "prefer_more", "prefer_less", "formal", "informal"]
+
+
 class TranslateRequest(SamplingFields):
     """The body of `POST /translate` and `POST /translate/stream`.
 
@@ -48,9 +63,19 @@ class TranslateRequest(SamplingFields):
     ignore_tags: list[str] | None = None  # names of elements that stay as they are
     model: str | None = None
     max_tokens: int | None = Field(None, ge=1, le=2**31 - 1)
+    formality: Formality | None = None
+    context: str = Field("", max_length=4000)  # characters: they take room in the sequence
+    instructions: str = Field("", max_length=4000)
+    alternatives: int = Field(0, ge=0, le=10)
     ignore_eos: bool = False
     cache: bool = True
     stream_options: StreamOptions | None = None
+
+    @property
+    def hints(self) -> Hints:
+        """What the model is to be told beside the text."""
+        formality = _FORMALITIES[self.formality] if self.formality else None
+        return Hints(formality, self.context.strip(), self.instructions.strip())
 
 
 def parse_translate(body: dict[str, Any]) -> tuple[TranslateRequest, list[str]]:

@@ -19,11 +19,16 @@ from handlers.translating import TextStreaming, Translating
 class _OwnBody(Translating):
     """Both endpoints take the same body."""
 
-    def read_request(self) -> tuple[TranslateRequest, list[str]]:
+    def read_request(self) -> TranslateRequest:
         """Parse the body. Raises what is wrong with it."""
-        request, ignored = parse_translate(self.json_object())
+        request, self._unknown = parse_translate(self.json_object())
         self.check_size([request.text] if isinstance(request.text, str) else request.text)
-        return request, ignored
+        return request
+
+    def ignored(self, request: TranslateRequest) -> dict[str, list[str]]:
+        """Fields that nobody knows, and options that this model or this endpoint cannot have."""
+        names = self._unknown + self.without_effect(request)
+        return {"ignored": names} if names else {}
 
 
 class TranslateHandler(_OwnBody):
@@ -36,7 +41,7 @@ class TranslateHandler(_OwnBody):
 
     async def post(self) -> None:
         with self.activity.request(self.cancel):
-            request, ignored = self.read_request()
+            request = self.read_request()
             texts = [request.text] if isinstance(request.text, str) else request.text
             async with self.pool.lease(request.model) as self.engine:
                 await self.check(request)
@@ -49,15 +54,18 @@ class TranslateHandler(_OwnBody):
                 answer = answers.single(results[0])
             else:
                 answer = answers.several(results)
-            answer["usage"] = self.usage()
-            if ignored:
-                answer["ignored"] = ignored
+            answer |= {"usage": self.usage(), **self.ignored(request)}
             self.write_json(answer)
             await self.finish_within(self.config.streams.stall_timeout)
 
 
 class TranslateStreamHandler(_OwnBody, TextStreaming, Following):
     """The translation token by token, in the reference wire format."""
+
+    def without_effect(self, request: TranslateRequest) -> list[str]:
+        """A stream has one translation."""
+        alone = ["alternatives"] if request.alternatives else []
+        return super().without_effect(request) + alone
 
     def initialize(self, streams: ResumableStreams, **shared: Any) -> None:  # type: ignore[override]
         super().initialize(**shared)
@@ -69,7 +77,7 @@ class TranslateStreamHandler(_OwnBody, TextStreaming, Following):
 
     async def post(self) -> None:
         with self.activity.request(self.cancel):
-            request, _ = self.read_request()
+            request = self.read_request()
             async with AsyncExitStack() as held:
                 self.engine = await held.enter_async_context(self.pool.lease(request.model))
                 await self.check(request)
@@ -144,6 +152,6 @@ class TranslateStreamHandler(_OwnBody, TextStreaming, Following):
         """What ends a stream where all went well. Raises ShuttingDown."""
         self.activity.go_on()
         if request.stream_options and request.stream_options.usage:
-            told = answers.about(translation.origin, translation.notes)
+            told = answers.about(translation.origin, translation.notes) | self.ignored(request)
             return [sse.event("usage", {**self.usage(), **told}), sse.DONE]
         return [sse.DONE]

@@ -8,8 +8,16 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from engine.errors import BabelbrookError, NotReady, Overloaded, TextTooLong, UnknownLanguage
-from engine.generation import Sampling
+from engine.errors import (
+    BabelbrookError,
+    CutShort,
+    NotReady,
+    Overloaded,
+    Repetitive,
+    TextTooLong,
+    UnknownLanguage,
+)
+from engine.generation import NO_HINTS, Sampling
 from engine.interface import Engine
 from engine.models.pool import Pool
 from engine.settings import Settings
@@ -25,6 +33,7 @@ from handlers.base import BodyHandler
 from handlers.metrics import Metrics
 from handlers.schemas import SamplingFields, TranslateRequest
 
+_ALTERNATIVE_TEMPERATURE = 0.7
 _SAMPLING_FIELDS = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty")
 
 _LOGGED = 1000  # characters of a text, where `log.texts` wants them in the access log
@@ -59,6 +68,7 @@ class Translated:
     origin: Origin | None = None
     notes: Sequence[Note] = ()
     done: Sequence[Done] = ()
+    alternatives: Sequence[str] = ()
 
 
 class Translating(BodyHandler):
@@ -139,6 +149,7 @@ class Translating(BodyHandler):
                 parts=parts,
                 origin=self._origin(request, text),
                 target_lang=self._languages(request)[1],
+                hints=request.hints if self.engine.entry.prompt.carries_hints else NO_HINTS,
                 sampling=self.sampling(request),
                 max_tokens=request.max_tokens,
                 ignore_eos=request.ignore_eos,
@@ -205,6 +216,13 @@ class Translating(BodyHandler):
             fields[name] = getattr(recommended, name) if own is None else own
         return Sampling(seed=request.seed, **fields)
 
+    def without_effect(self, request: TranslateRequest) -> list[str]:
+        """The options of a request that the model's prompt has no place for."""
+        hints = request.hints
+        if self.engine.entry.prompt.carries_hints:
+            return []
+        return [name for name in ("formality", "context", "instructions") if getattr(hints, name)]
+
     def usage(self) -> dict[str, int]:
         """Tokens so far, also put into the access log."""
         live = self._sources
@@ -239,10 +257,29 @@ class Translating(BodyHandler):
     async def _translate_one(self, request: TranslateRequest, text: str) -> Translated:
         translation = self.begin(request, text)
         try:
-            text = await translation.joined()
-            return Translated(text, translation.origin, translation.notes, translation.done)
+            whole = await translation.joined()
         finally:
             self.end(translation)
+        others = await self._alternatives(request, text, whole) if request.alternatives else ()
+        return Translated(whole, translation.origin, translation.notes, translation.done, others)
+
+    async def _alternatives(self, request: TranslateRequest, text: str, first: str) -> list[str]:
+        """Up to so many translations that differ from the first and each other."""
+        warmth = max(_ALTERNATIVE_TEMPERATURE, self.sampling(request).temperature)
+        wanted = [
+            request.model_copy(
+                update={"alternatives": 0, "temperature": warmth, "seed": seed, "cache": False}
+            )
+            for seed in range(request.alternatives)
+        ]
+        found = await asyncio.gather(*(self._alternative(each, text) for each in wanted))
+        return [other for other in dict.fromkeys(found) if other not in (None, first)]
+
+    async def _alternative(self, request: TranslateRequest, text: str) -> str | None:
+        try:
+            return (await self._translate_one(request, text)).text
+        except (CutShort, Repetitive):  # that is the risk of a temperature
+            return None
 
 
 class TextStreaming(Translating):

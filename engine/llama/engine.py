@@ -19,7 +19,7 @@ from engine.errors import (
     PromptTooLong,
     ShuttingDown,
 )
-from engine.generation import Decoding, Generation, Job, PromptPart
+from engine.generation import NO_HINTS, Decoding, Generation, Hints, Job, PromptPart
 from engine.interface import EngineStatus
 from engine.llama import sizing
 from engine.llama.context import Context, ContextSize
@@ -33,6 +33,10 @@ from engine.translation.prompts import ChatTemplate, PromptForm
 logger = logging.getLogger("babelbrook.engine")
 
 
+_Asked = tuple[str | None, str, Hints]  # languages and hints
+_MOST_ASKED = 128  # prompts whose tokens are kept; without hints there is one for a pair
+
+
 @dataclass(slots=True)
 class _Loaded:
     """A model with all that answers by it."""
@@ -42,54 +46,62 @@ class _Loaded:
     chat: ChatForm | None
     size: ContextSize
     scheduler: Scheduler
-    measured: tuple[tuple[str, str | None, str], list[int]] | None = None  # see `measure`
-    around: dict[tuple[str | None, str], tuple[list[int], list[int]]] = field(default_factory=dict)
+    measured: tuple[tuple[str, _Asked], list[int]] | None = None  # see `measure`
+    around: dict[_Asked, tuple[list[int], list[int]]] = field(default_factory=dict)
     under_way: dict[Job, Decoding] = field(default_factory=dict)  # what another request may join
 
-    def tokens_around(self, source: str | None, target: str) -> tuple[list[int], list[int]]:
-        """The prompt's tokens before and after the text; the same for every text of a pair."""
-        key = (source, target)
-        if key not in self.around:
-            model = self.model
-            before, after = self.form.around(source, target)
-            head = self._opened(model.tokenize(before, special=True))
-            self.around[key] = head, model.tokenize(after, special=True)
-        return self.around[key]
+    def tokens_around(self, asked: _Asked) -> tuple[list[int], list[int]]:
+        """The prompt's tokens before and after the text; the same for every text that is asked so.
+
+        What a user gave (hints) is tokenised as the text is, without control tokens.
+        """
+        if asked not in self.around:
+            if len(self.around) >= _MOST_ASKED:
+                self.around.clear()
+            before, after = self.form.parts(*asked)
+            head = self._opened(self._tokenize(before))
+            self.around[asked] = head, self.model.tokenize(after, special=True)
+        return self.around[asked]
 
     def _opened(self, tokens: list[int]) -> list[int]:
         """With BOS, which some chat templates spell themselves; it must not come twice."""
         bos = self.model.bos
         return tokens if bos is None or tokens[:1] == [bos] else [bos, *tokens]
 
+    def _tokenize(self, parts: Sequence[PromptPart]) -> list[int]:
+        tokens: list[int] = []
+        for part in parts:
+            tokens += self.model.tokenize(part.text, special=part.trusted)
+        return tokens
+
     def tokens_of(self, parts: Sequence[PromptPart]) -> list[int]:
         """The tokens of a prompt as it is. Raises PromptTooLong."""
         context = self.size.context
         # Spares the work: hardly any token is longer.
         if sum(len(part.text) for part in parts) <= context * 16:
-            tokens: list[int] = []
-            for part in parts:
-                tokens += self.model.tokenize(part.text, special=part.trusted)
-            if len(tokens := self._opened(tokens)) < context:
+            tokens = self._opened(self._tokenize(parts))
+            if len(tokens) < context:
                 return tokens
         raise PromptTooLong(f"The prompt is longer than the {context} tokens of a sequence.")
 
-    def prompt(self, text: str, source: str | None, target: str) -> list[int]:
+    def prompt(self, text: str, asked: _Asked) -> list[int]:
         """The tokens of the whole prompt for a text."""
-        before, after = self.tokens_around(source, target)
+        before, after = self.tokens_around(asked)
         inner = self.model.tokenize(text, special=False) if text else []
         return [*before, *inner, *after]
 
-    def measure(self, text: str, source: str | None, target: str) -> int:
+    def measure(self, text: str, asked: _Asked) -> int:
         """How many tokens the prompt has; it is kept for `take`, since most are submitted next."""
-        tokens = self.prompt(text, source, target)
-        self.measured = (text, source, target), tokens
+        tokens = self.prompt(text, asked)
+        self.measured = (text, asked), tokens
         return len(tokens)
 
     def take(self, job: Job) -> list[int]:
         """The tokens of a job's prompt, for the caller to keep. Raises PromptTooLong."""
         if job.prompt:
             return self.tokens_of(job.prompt)
-        key, measured = (job.text, job.source_lang, job.target_lang), self.measured
+        key = job.text, (job.source_lang, job.target_lang, job.hints)
+        measured = self.measured
         if measured is not None and measured[0] == key:
             self.measured = None
             return measured[1]
@@ -197,13 +209,15 @@ class LocalEngine:
             raise BadRequest(f"The model {self.entry.name} has no chat form; it translates.")
         return await chat.prompt(messages)
 
-    def fits(self, text: str, source_lang: str | None, target_lang: str) -> bool:
+    def fits(
+        self, text: str, source_lang: str | None, target_lang: str, hints: Hints = NO_HINTS
+    ) -> bool:
         """Whether the prompt for a segment leaves half of the sequence to its translation."""
         loaded = self._ready()
         half = loaded.size.context // 2
         if len(text) > half * 16:  # spares the work: hardly any token is longer
             return False
-        return loaded.measure(text, source_lang, target_lang) <= half
+        return loaded.measure(text, (source_lang, target_lang, hints)) <= half
 
     def status(self) -> EngineStatus:
         """The present reading."""

@@ -66,7 +66,8 @@ class PromptSpec(BaseModel):
 
     `template` holds `{text}` once and, where the model wants them, `{source_lang}` and
     `{target_lang}`: the languages' English names ("Japanese"), or with `languages: code` their
-    BCP-47 codes, which are also there as `{source_code}` and `{target_code}`. With `chat` it is the
+    BCP-47 codes, which are also there as `{source_code}` and `{target_code}`. Tone, context,
+    instructions and terms go where `{hints}` is, as paragraphs, or nowhere. With `chat` it is the
     user's message inside the model file's chat template, without it is the whole prompt.
     `template_auto` is used where the source language is not known.
     """
@@ -79,16 +80,22 @@ class PromptSpec(BaseModel):
     languages: Literal["code", "name"] = "name"
 
     @property
+    def carries_hints(self) -> bool:
+        """Whether it has a place for what a request tells beside the text."""
+        templates = filter(None, (self.template, self.template_auto))
+        return all(Template.parse(template).count("hints") for template in templates)
+
+    @property
     def needs_source(self) -> bool:
         """Whether it cannot be asked about a text of unknown language."""
         return self.template_auto is None and Template.parse(self.template).names_source
 
 
 PLAIN_CHAT = PromptSpec(
-    template="Translate the following text from {source_lang} into {target_lang}. Answer with the"
+    template="{hints}Translate the following text from {source_lang} into {target_lang}. Answer"
+    " with the translation only, without notes or quotation marks.\n\n{text}",
+    template_auto="{hints}Translate the following text into {target_lang}. Answer with the"
     " translation only, without notes or quotation marks.\n\n{text}",
-    template_auto="Translate the following text into {target_lang}. Answer with the translation"
-    " only, without notes or quotation marks.\n\n{text}",
     chat=True,
 )
 

@@ -15,7 +15,7 @@ from typing import Any
 
 from engine.chat.conversation import Message
 from engine.errors import NotReady, ShuttingDown, UnknownModel
-from engine.generation import Generation, Job, PromptPart
+from engine.generation import NO_HINTS, Generation, Hints, Job, PromptPart
 from engine.interface import Engine, EngineStatus, counters, together
 from engine.models.catalogue import ModelEntry
 from engine.models.download import Report
@@ -286,9 +286,11 @@ class Pool:
         """The prompt for a conversation with the selected engine."""
         return await self._current().compose(messages)
 
-    def fits(self, text: str, source_lang: str | None, target_lang: str) -> bool:
+    def fits(
+        self, text: str, source_lang: str | None, target_lang: str, hints: Hints = NO_HINTS
+    ) -> bool:
         """Whether a segment fits a sequence of the selected engine."""
-        return self._current().fits(text, source_lang, target_lang)
+        return self._current().fits(text, source_lang, target_lang, hints)
 
     def status(self) -> EngineStatus:
         """All engines together; ready when the selected one is."""

@@ -1,4 +1,4 @@
-"""Prompt templates: `{text}` and the names of the languages in a text of the model's own."""
+"""Prompt templates: `{text}`, `{hints}` and the languages in a text of the model's own."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import string
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-FIELDS = ("text", "source_lang", "target_lang", "source_code", "target_code")
+FIELDS = ("text", "hints", "source_lang", "target_lang", "source_code", "target_code")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,8 @@ class Template:
         template = cls(tuple((literal, field) for literal, field, _, _ in found))
         if template.count("text") != 1:
             raise ValueError("the template must hold {text} exactly once")
+        if template.count("hints") > 1 or "hints" in template._behind_text():
+            raise ValueError("the template may hold {hints} once, before {text}")
         return template
 
     def count(self, field: str) -> int:
@@ -51,13 +53,22 @@ class Template:
             literal + ("" if field is None else value(field)) for literal, field in self.parts
         )
 
+    def _behind_text(self) -> list[str | None]:
+        fields = [field for _, field in self.parts]
+        return fields[fields.index("text") :]
+
     def around(self, names: Mapping[str, str]) -> tuple[str, str]:
-        """What stands before the text and after it."""
-        sides, side = ["", ""], 0
+        """What stands before the text and after it, where there are no hints."""
+        head, before, after = self.split(names)
+        return head + before, after
+
+    def split(self, names: Mapping[str, str]) -> tuple[str, str, str]:
+        """What stands before the hints, between them and the text, and after the text."""
+        found, side = {"hints": "", "text": ""}, ""
         for literal, field in self.parts:
-            sides[side] += literal
-            if field == "text":
-                side = 1
+            side += literal
+            if field in found:
+                found[field], side = side, ""
             elif field is not None:
-                sides[side] += names[field]
-        return sides[0], sides[1]
+                side += names[field]
+        return found["hints"], found["text"], side

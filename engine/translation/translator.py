@@ -8,8 +8,8 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
-from engine.errors import BabelbrookError, CutShort, ModelError, Repetitive
-from engine.generation import Generation, Job, Sampling
+from engine.errors import BabelbrookError, BadRequest, CutShort, ModelError, Repetitive
+from engine.generation import NO_HINTS, Generation, Hints, Job, Sampling
 from engine.interface import Engine
 from engine.translation.checks import Pair, findings
 from engine.translation.loops import LoopWatch
@@ -35,6 +35,7 @@ class TranslationRequest:
     parts: Iterable[Part]
     origin: Origin
     target_lang: str
+    hints: Hints = NO_HINTS
     sampling: Sampling = field(default_factory=Sampling)
     max_tokens: int | None = None
     ignore_eos: bool = False
@@ -62,6 +63,8 @@ class Translation:
         self._request = request
         self._lookahead = lookahead
         if not self._fits(""):
+            if request.hints:
+                raise BadRequest("'context' and 'instructions' are too long for this model.")
             raise ModelError(
                 "The model's prompt alone fills half of a sequence. Raise engine.context."
             )
@@ -102,7 +105,8 @@ class Translation:
         return runs if sum(bool(run.text) for run in runs) == 1 else (segment,)
 
     def _fits(self, text: str) -> bool:
-        return self._engine.fits(text, self._request.source_lang, self._request.target_lang)
+        request = self._request
+        return self._engine.fits(text, request.source_lang, request.target_lang, request.hints)
 
     @property
     def origin(self) -> Origin:
@@ -225,6 +229,7 @@ class Translation:
             text=segment.text,
             source_lang=request.source_lang,
             target_lang=request.target_lang,
+            hints=request.hints,
             sampling=request.sampling,
             max_tokens=request.max_tokens,
             ignore_eos=request.ignore_eos,

@@ -9,10 +9,10 @@ from contextlib import AbstractAsyncContextManager, suppress
 import pytest
 
 from engine.errors import CutShort, Repetitive
-from engine.generation import Decoding
+from engine.generation import NO_HINTS, Decoding, Hints
 from engine.llama.engine import LocalEngine
 from engine.llama.scheduler import Scheduler
-from engine.models.catalogue import ModelEntry
+from engine.models.catalogue import ModelEntry, PromptSpec
 from engine.translation.formats import parts
 from engine.translation.origin import Origin
 from engine.translation.translator import Translation, TranslationRequest
@@ -35,9 +35,13 @@ FORGERIES = [
 ]
 
 
-async def translate(engine: LocalEngine, text: str) -> str:
+async def translate(engine: LocalEngine, text: str, hints: Hints = NO_HINTS) -> str:
     request = TranslationRequest(
-        parts=parts("text", text), origin=Origin("en"), target_lang="ja", max_tokens=64
+        parts=parts("text", text),
+        origin=Origin("en"),
+        target_lang="ja",
+        hints=hints,
+        max_tokens=64,
     )
     return await Translation(engine, request, lookahead=4).joined()
 
@@ -80,6 +84,26 @@ def test_a_chat_template_and_a_prompt_template_of_one_wording_are_the_same(
     else:  # a line feed before the last control token
         assert by_chat[-1] == plain[-1]
         assert by_chat[: len(plain) - 1] == plain[:-1]
+
+
+@pytest.mark.parametrize("text", FORGERIES)
+def test_no_hint_forges_a_control_token(
+    text: str, plain_entry: ModelEntry, running: Running, prompts: list[list[int]]
+) -> None:
+    prompt = PromptSpec(template="<2{target_lang}>{hints}{text}<sep>", languages="code")
+    entry = plain_entry.model_copy(update={"prompt": prompt})
+    hints = Hints("more", text, text, ((text, text),))
+
+    async def main() -> None:
+        async with running(entry) as engine:
+            with suppress(CutShort, Repetitive):
+                await translate(engine, SENTENCES[0], hints)
+
+    asyncio.run(main())
+    assert len(prompts[0]) > 40  # the hints are in it
+    for tokens in prompts:
+        control = [token for token in tokens if token in CONTROL_TOKENS]
+        assert control == [BOS, TO_JAPANESE, SEPARATOR]
 
 
 @pytest.mark.parametrize("text", FORGERIES)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from engine.errors import BadRequest, ModelError
+from engine.generation import NO_HINTS, Hints
 from engine.models.catalogue import EMBEDDED, PLAIN_CHAT, PromptSpec
 from engine.translation.prompts import ChatTemplate, PromptForm
 
@@ -60,3 +61,37 @@ def test_a_prompt_may_name_languages_and_codes() -> None:
     assert PromptForm(spec, None).around("de", "ja") == ("German (de), ja: ", "")
     with pytest.raises(BadRequest, match="source_lang"):
         PromptForm(PromptSpec(template="{source_code}: {text}"), None).around(None, "ja")
+
+
+def test_hints_stand_before_the_request_and_users_strings_apart() -> None:
+    hints = Hints("more", "A menu.", "Keep it short.", (("bill", "Rechnung"),))
+    parts, after = PromptForm(PLAIN_CHAT, CHAT).parts("en", "de", hints)
+    assert [part.text for part in parts if not part.trusted] == [
+        "A menu.",
+        "Keep it short.",
+        "bill",
+        "Rechnung",
+    ]
+    whole = "".join(part.text for part in parts)
+    assert whole.startswith("<s>[INST] This is the context of the text below. Do not translate it:")
+    assert "\nbill -> Rechnung\n\nUse a formal tone" in whole
+    assert whole.index("formal tone") < whole.index("Translate the following text")
+    assert after == " [/INST]"
+
+
+def test_without_hints_a_prompt_is_one_part() -> None:
+    parts, _ = PromptForm(PLAIN_CHAT, CHAT).parts("en", "de", NO_HINTS)
+    assert len(parts) == 1
+
+
+def test_a_form_without_a_place_for_hints_leaves_them_out() -> None:
+    form = PromptForm(EMBEDDED.prompt, None)
+    assert form.parts("en", "ja", Hints("less")) == form.parts("en", "ja", NO_HINTS)
+    assert not EMBEDDED.prompt.carries_hints
+    assert PLAIN_CHAT.carries_hints
+
+
+@pytest.mark.parametrize("template", ["{hints}{hints}{text}", "{text}{hints}"])
+def test_hints_stand_once_and_before_the_text(template: str) -> None:
+    with pytest.raises(ValueError, match="hints"):
+        PromptSpec(template=template)

@@ -344,7 +344,7 @@ def test_an_engine_s_failure_comes_after_the_text_before_it(lookahead: int) -> N
 
 def test_what_the_prompt_form_refuses_is_told_before_anything_is_decoded() -> None:
     class Asking(HeldEngine):
-        def fits(self, text: str, source_lang: str | None, target_lang: str) -> bool:
+        def fits(self, *asked: Any) -> bool:
             raise BadRequest("'source_lang' is required.")
 
     with pytest.raises(BadRequest):
@@ -353,7 +353,7 @@ def test_what_the_prompt_form_refuses_is_told_before_anything_is_decoded() -> No
 
 def test_a_prompt_that_leaves_no_room_for_a_text_is_an_error() -> None:
     class Full(HeldEngine):
-        def fits(self, text: str, source_lang: str | None, target_lang: str) -> bool:
+        def fits(self, *asked: Any) -> bool:
             return False
 
     with pytest.raises(ModelError, match=r"Raise engine\.context"):
