@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from engine.errors import BadRequest
 from engine.generation import Hints
+from engine.translation.glossary import Glossary
 
 Request = TypeVar("Request", bound=BaseModel)
 
@@ -50,11 +51,40 @@ _FORMALITIES: dict[str, Literal["more", "less"] | None] = {
 Formality = Literal["default", "more", "less", "prefer_more", "prefer_less", "formal", "informal"]
 
 
+_MOST_TERMS, _LONGEST_TERM = 1_000, 200  # in a request
+
+
+def _glossary(value: Any) -> Any:
+    """`{"term": "translation"}`, or a list of `["term", "translation"]`."""
+    if value is None:
+        return None
+    pairs = list(value.items()) if isinstance(value, dict) else value
+    if not isinstance(pairs, list) or not all(_is_term(pair) for pair in pairs):
+        raise ValueError(
+            "give an object of terms with their translations, or a list of such pairs, each term"
+            f" of 1 to {_LONGEST_TERM} characters in one line"
+        )
+    if len(pairs) > _MOST_TERMS:
+        raise ValueError(f"there may be {_MOST_TERMS:,} terms")
+    return Glossary((source, target) for source, target in pairs)
+
+
+def _is_term(pair: Any) -> bool:
+    return (
+        isinstance(pair, list | tuple)
+        and len(pair) == 2
+        and all(isinstance(text, str) and text.strip() for text in pair)
+        and all(len(text) <= _LONGEST_TERM and text.isprintable() for text in pair)
+    )
+
+
 class TranslateRequest(SamplingFields):
     """The body of `POST /translate` and `POST /translate/stream`.
 
     Unknown fields are accepted and named in the answer's `ignored`.
     """
+
+    model_config = ConfigDict(extra="ignore", strict=True, arbitrary_types_allowed=True)
 
     text: str | list[str]
     target_lang: Any = None  # a language in any spelling; checked against the model's
@@ -66,6 +96,7 @@ class TranslateRequest(SamplingFields):
     formality: Formality | None = None
     context: str = Field("", max_length=4000)  # characters: they take room in the sequence
     instructions: str = Field("", max_length=4000)
+    glossary: Annotated[Glossary | None, BeforeValidator(_glossary)] = None
     alternatives: int = Field(0, ge=0, le=10)
     ignore_eos: bool = False
     cache: bool = True

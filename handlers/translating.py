@@ -150,6 +150,7 @@ class Translating(BodyHandler):
                 origin=self._origin(request, text),
                 target_lang=self._languages(request)[1],
                 hints=request.hints if self.engine.entry.prompt.carries_hints else NO_HINTS,
+                glossary=request.glossary,
                 sampling=self.sampling(request),
                 max_tokens=request.max_tokens,
                 ignore_eos=request.ignore_eos,
@@ -221,7 +222,8 @@ class Translating(BodyHandler):
         hints = request.hints
         if self.engine.entry.prompt.carries_hints:
             return []
-        return [name for name in ("formality", "context", "instructions") if getattr(hints, name)]
+        names = [n for n in ("formality", "context", "instructions") if getattr(hints, n)]
+        return names + (["glossary"] if request.glossary else [])
 
     def usage(self) -> dict[str, int]:
         """Tokens so far, also put into the access log."""

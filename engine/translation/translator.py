@@ -12,6 +12,7 @@ from engine.errors import BabelbrookError, BadRequest, CutShort, ModelError, Rep
 from engine.generation import NO_HINTS, Generation, Hints, Job, Sampling
 from engine.interface import Engine
 from engine.translation.checks import Pair, findings
+from engine.translation.glossary import Glossary, missing, prompted
 from engine.translation.loops import LoopWatch
 from engine.translation.origin import Note, Origin
 from engine.translation.parts import Part
@@ -36,13 +37,13 @@ class TranslationRequest:
     origin: Origin
     target_lang: str
     hints: Hints = NO_HINTS
+    glossary: Glossary | None = None
     sampling: Sampling = field(default_factory=Sampling)
     max_tokens: int | None = None
     ignore_eos: bool = False
     client: str = ""
     shared: bool = False
     unread: int | None = None  # bytes that the reader may be behind in each segment
-    terms: tuple[tuple[str, str], ...] = ()  # of a glossary: what checks look for
     report: bool = False  # check each segment and tell where it is, in `Translation.done`
 
     @property
@@ -192,7 +193,7 @@ class Translation:
             if unit is None:
                 break
             if unit.segment.text and not self._spares(unit):
-                job = self._job(unit.segment, ahead=any(self._under_way()))
+                job = self._job(unit, ahead=any(self._under_way()))
                 unit.generation = self._engine.submit(job)
                 self._first = self._first or unit.generation
             self._window.append(unit)
@@ -223,13 +224,13 @@ class Translation:
             self._prompt_tokens += generation.prompt_tokens
             self._output_tokens += generation.output_tokens
 
-    def _job(self, segment: Segment, *, ahead: bool) -> Job:
+    def _job(self, unit: Unit, *, ahead: bool) -> Job:
         request = self._request
         return Job(
-            text=segment.text,
+            text=unit.segment.text,
             source_lang=request.source_lang,
             target_lang=request.target_lang,
-            hints=request.hints,
+            hints=self._hints(unit),
             sampling=request.sampling,
             max_tokens=request.max_tokens,
             ignore_eos=request.ignore_eos,
@@ -239,6 +240,20 @@ class Translation:
             unread=request.unread,
         )
 
+    def _hints(self, unit: Unit) -> Hints:
+        """Those of the request, with the terms that occur in the segment."""
+        request = self._request
+        if not request.glossary:
+            return request.hints
+        unit.terms = request.glossary.occurring(unit.segment.text)
+        if not self._carries_terms:
+            return request.hints
+        return replace(request.hints, terms=prompted(unit.terms), emphatic=unit.emphatic)
+
+    @property
+    def _carries_terms(self) -> bool:
+        return self._engine.entry.prompt.carries_hints
+
     def _at_the_head(self, unit: Unit) -> Generation:
         """A look-ahead segment that still waits when its turn comes queues like everybody else."""
         generation = unit.generation
@@ -246,7 +261,7 @@ class Translation:
             if not generation.job.ahead or generation.started is not None:
                 return generation
             generation.cancel()
-        unit.generation = self._engine.submit(self._job(unit.segment, ahead=False))
+        unit.generation = self._engine.submit(self._job(unit, ahead=False))
         return unit.generation
 
     async def _translated(self, unit: Unit) -> AsyncIterator[list[str]]:
@@ -261,6 +276,8 @@ class Translation:
         if self._cancelled:
             return
         error = self._error(unit, reply)
+        if error is None and unit.terms and self._again_for_terms(unit, reply):
+            return
         if error is None and (last := self._last(unit, reply)) is not None:
             if last:
                 yield last
@@ -273,13 +290,22 @@ class Translation:
             raise error
         self._leave_head(*smaller)
 
+    def _again_for_terms(self, unit: Unit, reply: Reply) -> bool:
+        """Try a segment again that lacks terms, once; none of it is out then."""
+        if unit.emphatic or not self._carries_terms or not missing(unit.terms, reply.text):
+            return False
+        self._count(unit.generation)
+        unit.generation, unit.emphatic = None, True
+        return True
+
     def _reply(self, unit: Unit, generation: Generation) -> Reply:
         """Text that another try may have to replace waits until it is complete."""
         if self._request.ignore_eos:
             return Reply(None, hold=unit.has_keeps)
         text, room = unit.segment.text, generation.room
         may_not_fit = room is not None and room < len(text.encode())
-        return Reply(LoopWatch(text), hold=may_not_fit or unit.has_keeps)
+        may_miss_terms = bool(unit.terms) and self._carries_terms and not unit.emphatic
+        return Reply(LoopWatch(text), hold=may_not_fit or may_miss_terms or unit.has_keeps)
 
     async def _read(
         self, unit: Unit, generation: Generation, reply: Reply
@@ -306,7 +332,7 @@ class Translation:
             return None
         penalty = max(_PENALTY, request.sampling.repeat_penalty)
         job = replace(
-            self._job(unit.segment, ahead=False),
+            self._job(unit, ahead=False),
             answer="".join(good),
             sampling=replace(request.sampling, repeat_penalty=penalty),
             max_tokens=left,
@@ -346,7 +372,7 @@ class Translation:
             reply.text,
             request.source_lang,
             request.target_lang,
-            request.terms,
+            unit.terms,
             self._detect,
         )
         return Done(*unit.place, self._written - unit.written, self._written, tuple(findings(pair)))

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from engine.generation import Generation
+from engine.translation.glossary import Term
 from engine.translation.passage import Passage
 from engine.translation.segments import Segment, around, halves
 
@@ -23,6 +24,8 @@ class Unit:
     segment: Segment
     spared: bool = False  # it is in the target language already
     halvings: int = 0  # half of a half ... of a segment that was tried in vain
+    terms: tuple[Term, ...] = ()  # of the glossary, that occur in it
+    emphatic: bool = False  # its terms were missing once
     generation: Generation | None = None
     begun: bool = False  # some of it has gone out
     written: int = 0  # characters of its translation that have

@@ -23,6 +23,16 @@ def test_options_that_the_prompt_has_no_place_for_are_named(
     assert usage["ignored"] == ["formality", "context", "instructions", "alternatives"]
 
 
+def test_terms_that_a_model_cannot_be_told_are_checked(client: httpx.Client) -> None:
+    body = {"text": TEXT, "target_lang": "de", "glossary": {"station": "Haltepunkt"}}
+    answer = client.post("/translate", json=body).json()
+    assert answer["ignored"] == ["glossary"]
+    found = [check for check in answer["checks"] if check["check"] == "terms"]
+    assert [check["message"] for check in found] == ["The glossary has 'Haltepunkt' for 'station'."]
+    body["glossary"] = [["station", "Bahnhof"], ["train", "Zug"]]
+    assert client.post("/translate", json=body).json()["checks"] == []
+
+
 def test_options_that_say_nothing_are_not_named(client: httpx.Client) -> None:
     body = {"text": TEXT, "formality": "default", "context": " ", "alternatives": 0}
     assert "ignored" not in client.post("/translate", json=body).json()
@@ -54,6 +64,13 @@ def test_a_list_has_a_list_of_alternatives_for_each(client: httpx.Client) -> Non
         {"context": "a" * 4001},
         {"alternatives": 11},
         {"alternatives": -1},
+        {"glossary": "bill"},
+        {"glossary": {"bill": 1}},
+        {"glossary": [["bill"]]},
+        {"glossary": {"": "x"}},
+        {"glossary": {"a\nb": "x"}},
+        {"glossary": {"bill": "x" * 201}},
+        {"glossary": [["bill", "x"]] * 1001},
     ],
 )
 def test_wrong_options_are_refused_by_name(client: httpx.Client, field: dict[str, Any]) -> None:
