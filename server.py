@@ -42,7 +42,7 @@ EXIT_USAGE, EXIT_STUCK = 2, 70
 
 def main(argv: Sequence[str]) -> int:
     """Run the server, or what the first word says; returns the exit status."""
-    if argv[:1] in (["models"], ["keys"]):
+    if argv[:1] in (["models"], ["keys"], ["memory"]):
         return _manage(argv[0], argv[1:])
     try:
         command = read_command_line(argv, os.environ, version=engine.__version__)
@@ -62,10 +62,12 @@ def main(argv: Sequence[str]) -> int:
 
 def _manage(what: str, argv: Sequence[str]) -> int:
     from access.command import run as manage_keys
+    from engine.memory.command import run as manage_memory
     from engine.models.command import run as manage_models
 
+    manage = {"models": manage_models, "keys": manage_keys, "memory": manage_memory}
     try:
-        return (manage_models if what == "models" else manage_keys)(argv, os.environ)
+        return manage[what](argv, os.environ)
     except ConfigError as error:
         return _complain(str(error), EXIT_USAGE)
     except BabelbrookError as error:
@@ -159,6 +161,8 @@ async def _serve(settings: Settings, read_again: Callable[[], Settings]) -> int:
         await gate.state.save()
     finally:
         saving.cancel()
+        if application.memory is not None:
+            application.memory.close()
         translator.stop()  # or the decode thread would keep the process alive for ever
     if not translator.stopped:
         logger.error("The decode thread did not come back; the process ends without it.")

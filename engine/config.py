@@ -34,6 +34,7 @@ SHORT_FORMS = {
     "server.port": "--port",
     "models.selected": "--model",
     "engine.kind": "--engine",
+    "memory.path": "--memory",
 }
 
 SWITCHES = {"server.insecure": "--insecure"}
@@ -103,6 +104,14 @@ def read_command_line(
 def models_folder(settings: Settings) -> Path:
     """Where model files lie: `models.folder`, from the folder of server.py where relative."""
     return PROJECT / settings.models.folder
+
+
+def memory_path(settings: Settings) -> str | None:
+    """Where the translation memory lies: a file, ":memory:", or None where there is none."""
+    path = settings.memory.path
+    if path == "off":
+        return None
+    return path if path == ":memory:" else str(PROJECT / settings.data.folder / path)
 
 
 def to_yaml(settings: Settings) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from engine.errors import BabelbrookError
@@ -195,6 +195,11 @@ class Generation:
         return self._decoding.job
 
     @property
+    def pieces(self) -> list[str]:
+        """All pieces so far, whatever was read of them."""
+        return self._decoding.pieces
+
+    @property
     def finish(self) -> str | None:
         """How it ended, None while it runs."""
         return self._decoding.finish
@@ -257,3 +262,13 @@ class Generation:
         if not pieces and decoding.error is not None:
             raise decoding.error
         return pieces
+
+
+def recalled(job: Job, pieces: Iterable[str]) -> Generation:
+    """A generation that is complete already and has cost no tokens."""
+    decoding = Decoding(job)
+    decoding.started = decoding.submitted
+    for piece in pieces:
+        decoding.feed(piece, 0, None)
+    decoding.feed("", 0, "stop")
+    return decoding.join()

@@ -257,6 +257,35 @@ class Translation(Section):
     )
 
 
+class Data(Section):
+    """What the server writes down."""
+
+    folder: Text = Field(
+        default="data",
+        description="where it lies; relative to the folder of server.py, made when it is needed",
+    )
+
+
+class Memory(Section):
+    """The translation memory: segments that were translated before are not translated again."""
+
+    path: Text = Field(
+        default="off",
+        description="a file in data.folder; off keeps nothing, :memory: until the server ends",
+    )
+    room: int = Field(
+        default=256 * 1024 * 1024,
+        ge=4096,
+        description="bytes of segments; beyond it those that were not used for longest go",
+    )
+
+    @field_validator("path", mode="before")
+    @classmethod
+    def _off(cls, path: object) -> object:
+        """YAML 1.1 reads an unquoted `off` as false."""
+        return "off" if path is False else path
+
+
 class Streams(Section):
     """Event streams and their readers."""
 
@@ -376,6 +405,8 @@ class Settings(Section):
     engine: Engine = Field(default=Engine())
     models: Models = Field(default=Models())
     translation: Translation = Field(default=Translation())
+    data: Data = Field(default=Data())
+    memory: Memory = Field(default=Memory())
     streams: Streams = Field(default=Streams())
     events: Events = Field(default=Events())
     drain: Drain = Field(default=Drain())

@@ -8,8 +8,9 @@ from typing import Any
 
 from tornado.httputil import HTTPServerRequest
 
-from engine.config import models_folder
+from engine.config import memory_path, models_folder
 from engine.interface import Engine
+from engine.memory.memory import Memory
 from engine.models.catalogue import Catalogue
 from engine.models.pool import Pool
 from engine.settings import Settings
@@ -44,6 +45,7 @@ class Api(Http1Application):
     metrics: Metrics
     feed: Feed
     streams: ResumableStreams
+    memory: Memory | None
 
     def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
         """Called when the head of a request is in."""
@@ -64,11 +66,14 @@ def make_application(
     catalogue = Catalogue(models_folder(settings), settings.models.entries)
     feed = Feed(Readings(pool, activity, metrics), metrics.dashboards, settings)
     streams = ResumableStreams(settings.streams)
+    path = memory_path(settings)
+    memory = None if path is None else Memory(path, settings.memory.room)
     translate = {
         "pool": pool,
         "settings": settings,
         "activity": activity,
         "metrics": metrics,
+        "memory": memory,
     }
     site = {"site": Site()}
     routes: list[Any] = [
@@ -128,5 +133,6 @@ def make_application(
         serve_traceback=False,
     )
     application.metrics, application.feed, application.streams = metrics, feed, streams
+    application.memory = memory
     application.gate = Gate(settings) if gate is None else gate
     return application

@@ -19,6 +19,7 @@ from engine.errors import (
 )
 from engine.generation import NO_HINTS, Sampling
 from engine.interface import Engine
+from engine.memory.memory import Memory
 from engine.models.pool import Pool
 from engine.settings import Settings
 from engine.translation import formats, languages, origin
@@ -79,10 +80,15 @@ class Translating(BodyHandler):
     outlived = False  # the translations go on when the client leaves
 
     def initialize(
-        self, pool: Pool, settings: Settings, activity: Activity, metrics: Metrics
+        self,
+        pool: Pool,
+        settings: Settings,
+        activity: Activity,
+        metrics: Metrics,
+        memory: Memory | None,
     ) -> None:
         self.pool, self.config = pool, settings
-        self.activity, self.metrics = activity, metrics
+        self.activity, self.metrics, self._memory = activity, metrics, memory
         self.body_limit = settings.limits.body_bytes
         self._sources: set[Source] = set()  # those under way
         self._prompt_tokens = self._output_tokens = 0  # of those that have ended
@@ -156,6 +162,7 @@ class Translating(BodyHandler):
                 ignore_eos=request.ignore_eos,
                 client=self.client,
                 shared=request.cache,
+                memory=self._memory if request.cache else None,
                 unread=unread,
                 report=self.reports(request),
             ),

@@ -118,6 +118,17 @@ def _written(code: str) -> str:
     return str(langcodes.Language.make(full.language, script=full.script).to_tag())
 
 
+@lru_cache(maxsize=_CACHED)
+def generic(code: str) -> str:
+    """Without territory, and without a script that goes without saying.
+
+    >>> generic("en-US"), generic("zh-TW"), generic("zh-CN")
+    ('en', 'zh-Hant', 'zh')
+    """
+    language, written = code.split("-")[0], _written(code)
+    return language if _written(language) == written else written
+
+
 def choose(text: str, supported: Sequence[str]) -> str:
     """The supported code for what a request calls a language.
 

@@ -9,8 +9,9 @@ from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from engine.errors import BabelbrookError, BadRequest, CutShort, ModelError, Repetitive
-from engine.generation import NO_HINTS, Generation, Hints, Job, Sampling
+from engine.generation import NO_HINTS, Generation, Hints, Job, Sampling, recalled
 from engine.interface import Engine
+from engine.memory.memory import Memory
 from engine.translation.checks import Pair, findings
 from engine.translation.glossary import Glossary, missing, prompted
 from engine.translation.loops import LoopWatch
@@ -44,6 +45,7 @@ class TranslationRequest:
     client: str = ""
     shared: bool = False
     unread: int | None = None  # bytes that the reader may be behind in each segment
+    memory: Memory | None = None
     report: bool = False  # check each segment and tell where it is, in `Translation.done`
 
     @property
@@ -78,7 +80,9 @@ class Translation:
         self._prompt_tokens = 0
         self._output_tokens = 0
         self._written = 0  # characters that have gone out, where a report is wanted
-        self._detect = request.origin.teller(engine.entry) if request.report else None
+        self._remembers = self._may_remember()
+        checks = request.report or self._remembers
+        self._detect = request.origin.teller(engine.entry) if checks else None
         self.done: deque[Done] = deque()  # segments that are complete, for a report; take them out
 
     def _cut(self, parts: Iterable[Part]) -> Iterator[Unit]:
@@ -104,6 +108,14 @@ class Translation:
             return around(segment, keeps)
         runs = list(around(segment, passage.markup_in(segment)))
         return runs if sum(bool(run.text) for run in runs) == 1 else (segment,)
+
+    def _may_remember(self) -> bool:
+        """Whether answers may be kept: not where another sampling is asked for than ever."""
+        request = self._request
+        if request.memory is None or request.ignore_eos:
+            return False
+        usual = Sampling(**self._engine.entry.sampling.model_dump())
+        return request.sampling.greedy or request.sampling == usual
 
     def _fits(self, text: str) -> bool:
         request = self._request
@@ -194,13 +206,21 @@ class Translation:
                 break
             if unit.segment.text and not self._spares(unit):
                 job = self._job(unit, ahead=any(self._under_way()))
-                unit.generation = self._engine.submit(job)
+                unit.generation = await self._remembered(job) or self._engine.submit(job)
                 self._first = self._first or unit.generation
             self._window.append(unit)
             # Cutting and tokenising take some milliseconds where it comes to the worst, and a text
             # without letters waits for nothing else: let the others on the event loop have a turn.
             await asyncio.sleep(0)
         return not self._cancelled and bool(self._window)
+
+    async def _remembered(self, job: Job) -> Generation | None:
+        """The generation that a former one was, where the memory has it: complete, and for free."""
+        memory = self._request.memory
+        if memory is None or not self._remembers:
+            return None
+        pieces = await memory.get(job, self._engine)
+        return None if pieces is None or self._cancelled else recalled(job, pieces)
 
     def _spares(self, unit: Unit) -> bool:
         """Whether a segment is in the target language already, and is given back as it is."""
@@ -281,8 +301,7 @@ class Translation:
         if error is None and (last := self._last(unit, reply)) is not None:
             if last:
                 yield last
-            if self._request.report:
-                self.done.append(self._report(unit, reply))
+            self._complete(unit, reply)
             self._leave_head()
             return
         smaller = [] if unit.begun else unit.smaller(self._request.source_lang)
@@ -364,6 +383,18 @@ class Translation:
                 f" {generation.output_tokens} tokens. Raise max_tokens or send shorter sentences."
             )
         return None
+
+    def _complete(self, unit: Unit, reply: Reply) -> None:
+        """Check a segment where its translation is reported, or to be remembered."""
+        if not (self._request.report or self._remembers):
+            return
+        done = self._report(unit, reply)
+        if self._request.report:
+            self.done.append(done)
+        generation, memory = unit.generation, self._request.memory
+        good = not done.findings and not reply.empty and generation is not None
+        if self._remembers and good and memory is not None and generation is not None:
+            memory.put(generation, self._engine)
 
     def _report(self, unit: Unit, reply: Reply) -> Done:
         request = self._request

@@ -1,0 +1,1 @@
+"""The translation memory: segments that were translated before."""
