@@ -106,12 +106,17 @@ def models_folder(settings: Settings) -> Path:
     return PROJECT / settings.models.folder
 
 
+def data_folder(settings: Settings) -> Path:
+    """Where what is written down lies: `data.folder`, from the folder of server.py."""
+    return PROJECT / settings.data.folder
+
+
 def memory_path(settings: Settings) -> str | None:
     """Where the translation memory lies: a file, ":memory:", or None where there is none."""
     path = settings.memory.path
     if path == "off":
         return None
-    return path if path == ":memory:" else str(PROJECT / settings.data.folder / path)
+    return path if path == ":memory:" else str(data_folder(settings) / path)
 
 
 def to_yaml(settings: Settings) -> str:

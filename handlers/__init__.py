@@ -8,12 +8,13 @@ from typing import Any
 
 from tornado.httputil import HTTPServerRequest
 
-from engine.config import memory_path, models_folder
+from engine.config import data_folder, memory_path, models_folder
 from engine.interface import Engine
 from engine.memory.memory import Memory
 from engine.models.catalogue import Catalogue
 from engine.models.pool import Pool
 from engine.settings import Settings
+from engine.translation.glossaries import Glossaries
 from handlers.activity import Activity
 from handlers.auth import Gate
 from handlers.base import UnknownPathHandler, log_access
@@ -22,10 +23,11 @@ from handlers.events import EventsHandler
 from handlers.feed import Feed
 from handlers.files import FileHandler
 from handlers.genai import GenAi
+from handlers.glossaries import NAME_PATTERN, GlossariesHandler, GlossaryHandler
 from handlers.http1 import Http1Application
 from handlers.languages import LanguagesHandler
 from handlers.login import LoginHandler, LogoutHandler
-from handlers.metrics import Metrics
+from handlers.metrics import MemoryReadings, Metrics
 from handlers.models import ModelsHandler, SelectHandler
 from handlers.openai import ChatHandler, CompletionHandler
 from handlers.openai_models import ModelHandler, ModelListHandler
@@ -67,13 +69,17 @@ def make_application(
     feed = Feed(Readings(pool, activity, metrics), metrics.dashboards, settings)
     streams = ResumableStreams(settings.streams)
     path = memory_path(settings)
+    glossaries = Glossaries(data_folder(settings) / "glossaries.sqlite")
     memory = None if path is None else Memory(path, settings.memory.room)
+    if memory is not None:
+        metrics.registry.register(MemoryReadings(memory))
     translate = {
         "pool": pool,
         "settings": settings,
         "activity": activity,
         "metrics": metrics,
         "memory": memory,
+        "glossaries": glossaries,
     }
     site = {"site": Site()}
     routes: list[Any] = [
@@ -84,6 +90,12 @@ def make_application(
         (r"/metrics", MetricsHandler, {"metrics": metrics}),
         (r"/events", EventsHandler, {"feed": feed}),
         (r"/languages", LanguagesHandler, {"pool": pool, "catalogue": catalogue}),
+        (r"/glossaries", GlossariesHandler, {"glossaries": glossaries}),
+        (
+            rf"/glossaries/({NAME_PATTERN})",
+            GlossaryHandler,
+            {"glossaries": glossaries, "settings": settings},
+        ),
         (r"/detect", DetectHandler, {"pool": pool, "settings": settings, "activity": activity}),
         (r"/models", ModelsHandler, {"pool": pool, "catalogue": catalogue}),
         (

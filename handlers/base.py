@@ -272,8 +272,15 @@ class BodyHandler(BaseHandler):
         self.take_key(fields)
         return fields
 
+    def text_body(self) -> str:
+        """The body as text. Raises BodyTooLarge, and BadRequest for what is not UTF-8."""
+        try:
+            return self.take_body().decode("utf-8").removeprefix("\ufeff")
+        except UnicodeDecodeError:
+            raise BadRequest("The body is not UTF-8.") from None
+
     def take_body(self) -> bytes:
-        """The body; it can be taken once. Raises BodyTooLarge."""
+        """The whole body; it can be taken once. Raises BodyTooLarge."""
         if self._received > self.body_limit:
             raise BodyTooLarge(f"The body is longer than {self.body_limit:,} bytes.")
         body = b"".join(self._chunks)

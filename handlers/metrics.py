@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector
 
 from engine import log
 from engine.interface import Engine
+from engine.memory.memory import Memory
 from handlers.quantiles import LastMinute
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -80,6 +81,22 @@ class Metrics:
     def render(self) -> bytes:
         """The text format."""
         return generate_latest(self.registry)
+
+
+class MemoryReadings(Collector):
+    """How often the translation memory had a segment."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+
+    def collect(self) -> Iterable[Metric]:
+        """Both counts under one name."""
+        asked = CounterMetricFamily(
+            "babelbrook_memory_lookups", "Segments looked up in the memory.", labels=["result"]
+        )
+        asked.add_metric(["hit"], self._memory.hits)
+        asked.add_metric(["miss"], self._memory.misses)
+        yield asked
 
 
 class _Readings(Collector):

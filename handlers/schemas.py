@@ -9,6 +9,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 from engine.errors import BadRequest
 from engine.generation import Hints
 from engine.translation.glossary import Glossary
+from engine.translation.termfiles import checked
 
 Request = TypeVar("Request", bound=BaseModel)
 
@@ -51,31 +52,14 @@ _FORMALITIES: dict[str, Literal["more", "less"] | None] = {
 Formality = Literal["default", "more", "less", "prefer_more", "prefer_less", "formal", "informal"]
 
 
-_MOST_TERMS, _LONGEST_TERM = 1_000, 200  # in a request
+_MOST_TERMS = 1_000  # in a request
 
 
 def _glossary(value: Any) -> Any:
-    """`{"term": "translation"}`, or a list of `["term", "translation"]`."""
-    if value is None:
-        return None
-    pairs = list(value.items()) if isinstance(value, dict) else value
-    if not isinstance(pairs, list) or not all(_is_term(pair) for pair in pairs):
-        raise ValueError(
-            "give an object of terms with their translations, or a list of such pairs, each term"
-            f" of 1 to {_LONGEST_TERM} characters in one line"
-        )
-    if len(pairs) > _MOST_TERMS:
-        raise ValueError(f"there may be {_MOST_TERMS:,} terms")
-    return Glossary((source, target) for source, target in pairs)
-
-
-def _is_term(pair: Any) -> bool:
-    return (
-        isinstance(pair, list | tuple)
-        and len(pair) == 2
-        and all(isinstance(text, str) and text.strip() for text in pair)
-        and all(len(text) <= _LONGEST_TERM and text.isprintable() for text in pair)
-    )
+    """The name of one that is kept here, or its terms."""
+    if value is None or isinstance(value, str):
+        return value
+    return Glossary(checked(value, _MOST_TERMS))
 
 
 class TranslateRequest(SamplingFields):
@@ -96,7 +80,7 @@ class TranslateRequest(SamplingFields):
     formality: Formality | None = None
     context: str = Field("", max_length=4000)  # characters: they take room in the sequence
     instructions: str = Field("", max_length=4000)
-    glossary: Annotated[Glossary | None, BeforeValidator(_glossary)] = None
+    glossary: Annotated[str | Glossary | None, BeforeValidator(_glossary)] = None
     alternatives: int = Field(0, ge=0, le=10)
     ignore_eos: bool = False
     cache: bool = True

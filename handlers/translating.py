@@ -23,6 +23,8 @@ from engine.memory.memory import Memory
 from engine.models.pool import Pool
 from engine.settings import Settings
 from engine.translation import formats, languages, origin
+from engine.translation.glossaries import Glossaries
+from engine.translation.glossary import Glossary
 from engine.translation.origin import Note, Origin
 from engine.translation.parts import Part
 from engine.translation.report import Done
@@ -86,9 +88,12 @@ class Translating(BodyHandler):
         activity: Activity,
         metrics: Metrics,
         memory: Memory | None,
+        glossaries: Glossaries,
     ) -> None:
         self.pool, self.config = pool, settings
         self.activity, self.metrics, self._memory = activity, metrics, memory
+        self._glossaries = glossaries
+        self._glossary: Glossary | None = None
         self.body_limit = settings.limits.body_bytes
         self._sources: set[Source] = set()  # those under way
         self._prompt_tokens = self._output_tokens = 0  # of those that have ended
@@ -117,12 +122,16 @@ class Translating(BodyHandler):
             )
 
     async def check(self, request: TranslateRequest) -> None:
-        """Before anything is begun. Raises BadRequest, UnknownLanguage, NotReady and Overloaded."""
+        """Before anything is begun. Raises what is wrong, NotReady and Overloaded."""
         source, _ = self._languages(request)
         formats.named(request.format)
         self.check_room()
         if source is None:
             await origin.prepare(self.engine.entry)
+        if isinstance(request.glossary, str):
+            self._glossary = await asyncio.to_thread(self._glossaries.glossary, request.glossary)
+        else:
+            self._glossary = request.glossary
 
     def check_room(self) -> None:
         """Raises NotReady and Overloaded."""
@@ -156,7 +165,7 @@ class Translating(BodyHandler):
                 origin=self._origin(request, text),
                 target_lang=self._languages(request)[1],
                 hints=request.hints if self.engine.entry.prompt.carries_hints else NO_HINTS,
-                glossary=request.glossary,
+                glossary=self._glossary,
                 sampling=self.sampling(request),
                 max_tokens=request.max_tokens,
                 ignore_eos=request.ignore_eos,

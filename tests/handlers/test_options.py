@@ -64,7 +64,7 @@ def test_a_list_has_a_list_of_alternatives_for_each(client: httpx.Client) -> Non
         {"context": "a" * 4001},
         {"alternatives": 11},
         {"alternatives": -1},
-        {"glossary": "bill"},
+        {"glossary": 1},
         {"glossary": {"bill": 1}},
         {"glossary": [["bill"]]},
         {"glossary": {"": "x"}},
