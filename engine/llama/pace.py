@@ -14,7 +14,7 @@ _WEIGHT = 0.2  # of the newest measurement in a running mean
 _TRIES = 3  # measurements before a cost counts as known; the first may hold llama.cpp's allocations
 _LOOK_AGAIN = 200  # steps after which the way that was slower is tried once more
 _FIRST = 64  # prompt tokens beside running streams as long as their cost is not known
-LEAST = 16  # prompt tokens at a time, however slow they are: a prompt must come to its end
+_LEAST = 16  # prompt tokens at a time, however slow they are: a prompt must come to its end
 _ALONE = 0.2  # seconds of a prompt's chunk while nobody decodes: a newcomer waits no longer
 
 
@@ -58,7 +58,7 @@ class Pace:
 
     def note_chunk(self, tokens: int, seconds: float, *, first: bool) -> None:
         """Learn from a decode of `tokens` of one prompt; `first` where nothing is cached before."""
-        if tokens < LEAST:
+        if tokens < _LEAST:
             return
         self._token.note(seconds / tokens)
         if first:
@@ -106,4 +106,4 @@ def _filled(rows: int) -> int:
 
 
 def _whole(tokens: float) -> int:
-    return max(LEAST, int(tokens) // _TILE * _TILE)
+    return max(_LEAST, int(tokens) // _TILE * _TILE)

@@ -5,13 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence as Items
 from dataclasses import dataclass
 
-from engine.llama.pace import LEAST, Pace
+from engine.llama.pace import Pace
 from engine.llama.sequence import Sequence
 
 SHORT = 64
 """Tokens. Prompts of up to so many are read whole, whatever the pace, and so many tokens of short
 prompts between two steps of the running streams: sixteen newcomers at once would else all wait for
 the last one's prompt, and then go on in step, so that their next prompts come at once again."""
+
+_PUT_OFF = 2
+"""Times in a row that a long prompt lets a short one go first. No gap holds both, or two short ones:
+so the longest gaps of eight streams were 1.6 times those without prompts of 2,000 tokens, and 2.5
+times with both (0.5B parameters in Q4_0; docs/performance.md)."""
 
 EXACT = 60
 """Tokens. From 64 on, llama.cpp's flash attention on a CPU takes another way, whose logits differ
@@ -38,16 +43,18 @@ class PromptReader:
         self._capacity = capacity  # tokens of one decode
         self._read = 0  # tokens since the last step of the running streams
         self._read_long = False  # a long prompt had its turn since then
+        self._put_off = 0  # steps since a long prompt had its turn, with short ones before each
 
     def stepped(self) -> None:
         """The running streams had their step."""
+        self._put_off = 0 if self._read_long or not self._read else self._put_off + 1
         self._read, self._read_long = 0, False
 
     def next(self, live: Items[Sequence]) -> Chunk | None:
         """What to read now; None where it is the running streams' turn, or nothing is to be read.
 
-        Short prompts go before long ones, then those that came first; but every time at least a
-        little of a long one is read.
+        Short prompts go before long ones, then those that came first; but every few times part of
+        a long one is read in their stead.
         """
         prompts = [each for each in live if each.pending > 1]
         if not prompts:
@@ -57,14 +64,18 @@ class PromptReader:
         if len(prompts) == len(live):
             most = SHORT if first.pending <= SHORT else self._pace.chunk_alone()
             return self._chunk(first, min(first.pending, most))
-        if first.pending <= SHORT and self._read < SHORT:
-            return self._chunk(first, first.pending - 1)
+        if self._read_long:
+            return None
         long = next((each for each in prompts if each.pending > SHORT), None)
-        if long is None or self._read_long:
+        its_turn = long is not None and self._put_off >= _PUT_OFF and not self._read
+        if first.pending <= SHORT and not its_turn:
+            # Beside a long prompt steps are rarer and more newcomers wait for each: one at a time.
+            room = self._read < SHORT if long is None else not self._read
+            return self._chunk(first, first.pending - 1) if room else None
+        if long is None or self._read:
             return None
         self._read_long = True
-        most = max(LEAST, self._pace.chunk_beside_streams() - self._read)
-        return self._chunk(long, min(long.pending - 1, most))
+        return self._chunk(long, min(long.pending - 1, self._pace.chunk_beside_streams()))
 
     def _chunk(self, sequence: Sequence, tokens: int) -> Chunk:
         tokens = min(tokens, self._capacity)

@@ -79,7 +79,19 @@ def test_a_long_prompt_goes_on_while_short_ones_keep_coming() -> None:
             pass
         turns.stepped()
         steps += 1
-    assert steps == 16  # 240 tokens in chunks of 16, and the rest at once
+    assert steps == 13  # 64 tokens every third time, and the rest at once
+
+
+def test_a_long_prompt_waits_where_short_ones_have_made_a_gap_already() -> None:
+    long, turns = waiting(300), reader()
+    chunk = read(turns, [running(), long, waiting(20), waiting(20)])
+    assert chunk is not None
+    assert chunk.sequence is not long
+    assert read(turns, [running(), long, waiting(20)]) is None
+    turns.stepped()
+    chunk = read(turns, [running(), long])
+    assert chunk is not None
+    assert chunk.sequence is long
 
 
 def test_no_chunk_is_larger_than_a_decode() -> None:
