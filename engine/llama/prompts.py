@@ -14,9 +14,9 @@ prompts between two steps of the running streams: sixteen newcomers at once woul
 the last one's prompt, and then go on in step, so that their next prompts come at once again."""
 
 _PUT_OFF = 2
-"""Times in a row that a long prompt lets a short one go first. No gap holds both, or two short ones:
-so the longest gaps of eight streams were 1.6 times those without prompts of 2,000 tokens, and 2.5
-times with both (0.5B parameters in Q4_0; docs/performance.md)."""
+"""Times in a row that a long prompt lets a short one go first. No gap holds both, or two short
+ones: the longest gaps of eight streams were 1.6 times those without prompts of 2,000 tokens, and
+2.5 times with both (0.5B parameters in Q4_0; docs/performance.md)."""
 
 EXACT = 60
 """Tokens. From 64 on, llama.cpp's flash attention on a CPU takes another way, whose logits differ

@@ -65,9 +65,12 @@ def test_a_long_prompt_is_read_in_chunks_between_the_steps() -> None:
 
 def test_short_prompts_go_before_long_ones_and_early_ones_before_late_ones() -> None:
     long, first, second = waiting(300), waiting(20), waiting(10)
-    turns = reader()
-    order = [chunk.sequence for _ in range(3) if (chunk := read(turns, [long, second, first]))]
-    assert order[:2] == [first, second]
+    turns, order = reader(), []
+    for _ in range(3):
+        if chunk := read(turns, [running(), long, second, first]):
+            order.append(chunk.sequence)
+        turns.stepped()
+    assert order == [first, second, long]
 
 
 def test_a_long_prompt_goes_on_while_short_ones_keep_coming() -> None:
