@@ -3,6 +3,7 @@
 python server.py --config config.yaml
 python server.py models list
 python server.py keys add NAME
+python server.py translate TEXT --to LANG
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ import os
 import signal
 import socket
 import sys
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import engine
@@ -42,7 +44,7 @@ EXIT_USAGE, EXIT_STUCK = 2, 70
 
 def main(argv: Sequence[str]) -> int:
     """Run the server, or what the first word says; returns the exit status."""
-    if argv[:1] in (["models"], ["keys"], ["memory"]):
+    if argv[:1] and argv[0] in ("models", "keys", "memory", "translate"):
         return _manage(argv[0], argv[1:])
     try:
         command = read_command_line(argv, os.environ, version=engine.__version__)
@@ -64,8 +66,14 @@ def _manage(what: str, argv: Sequence[str]) -> int:
     from access.command import run as manage_keys
     from engine.memory.command import run as manage_memory
     from engine.models.command import run as manage_models
+    from engine.translation.command import run as translate
 
-    manage = {"models": manage_models, "keys": manage_keys, "memory": manage_memory}
+    manage: dict[str, Callable[[Sequence[str], Mapping[str, str]], int]] = {
+        "models": manage_models,
+        "keys": manage_keys,
+        "memory": manage_memory,
+        "translate": partial(translate, make_engine=_make_engine),
+    }
     try:
         return manage[what](argv, os.environ)
     except ConfigError as error:

@@ -42,6 +42,17 @@ SWITCHES = {"server.insecure": "--insecure"}
 
 OWN_FLAGS = ("--config", "--check", "--help", "--version")
 
+_DESCRIPTION = """\
+Without a word before the flags it translates over HTTP, with a model that runs on this machine.
+
+  translate   translate a text, a file or stdin here in the terminal
+  models      which models there are; get, remove and check their files
+  keys        make, list and remove the keys that clients need, once there are some
+  memory      what the translation memory holds: count, export, import and clear it
+
+Each of them has a --help of its own.
+"""
+
 _SOURCES = """\
 A flag goes over an environment variable, that over the config file, that over the default.
 The variable of --server.port is BABELBROOK_SERVER__PORT; in the file it is port, under server.
@@ -298,9 +309,11 @@ def _parser(version: str) -> argparse.ArgumentParser:
     parser = _Parser(
         prog="server.py",
         usage="python server.py [--config FILE] [--check] [--SECTION.NAME VALUE ...]\n"
+        "       python server.py translate TEXT|FILE|- --to LANG [-o FILE]\n"
         "       python server.py models list|download NAME|remove NAME|verify [NAME]\n"
-        "       python server.py keys add NAME|list|remove NAME",
-        description="Translate text over HTTP with a model that runs on this machine.",
+        "       python server.py keys add NAME|list|remove NAME\n"
+        "       python server.py memory stats|export FILE.tmx|import FILE.tmx|clear",
+        description=_DESCRIPTION,
         epilog=_SOURCES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote
 
@@ -13,15 +11,13 @@ from tornado.httputil import HTTPFile, HTTPInputError, parse_body_arguments
 
 from engine.errors import BadRequest
 from engine.translation import files, formats
-from engine.translation.files import Document
-from engine.translation.parts import Part
+from engine.translation.files import Document, Progress
 from engine.translation.translator import Translation
 from handlers import answers, sse
 from handlers.presence import watched
 from handlers.schemas import TranslateRequest, parse
 from handlers.translating import TextStreaming
 
-_SAMPLE_PARTS = 100  # of a document, to tell its language
 _FIELDS = frozenset(TranslateRequest.model_fields) - {"text", "ignore_tags", "stream_options"}
 _CONTENT_TYPES = {
     "text": "text/plain",
@@ -32,31 +28,6 @@ _CONTENT_TYPES = {
     "vtt": "text/vtt",
     "json": "application/json",
 }
-
-
-@dataclass(slots=True)
-class _Progress:
-    """The parts of a document, and how much of it has been taken."""
-
-    parts: Sequence[Part]
-    total: int  # characters
-    done: int = 0
-
-    @property
-    def sample(self) -> str:
-        """Text without markup, enough to tell its language."""
-        texts = (part.text for part in self.parts if part.text is not None)
-        return "\n".join(islice(texts, _SAMPLE_PARTS))
-
-    def __iter__(self) -> Iterator[Part]:
-        for part in self.parts:
-            self.done += len(part.raw)
-            yield part
-
-    @property
-    def percent(self) -> int:
-        """Of the document; that it is whole is told by its end alone."""
-        return min(99, 100 * self.done // max(1, self.total))
 
 
 class FileHandler(TextStreaming):
@@ -100,16 +71,16 @@ class FileHandler(TextStreaming):
             raise BadRequest("'file' is required, and just one.", "file")
         return _request(fields), uploads["file"][0]
 
-    async def _take_apart(self, request: TranslateRequest, document: Document) -> _Progress:
+    async def _take_apart(self, request: TranslateRequest, document: Document) -> Progress:
         """The parts of the document, found beside the event loop. Raises BadRequest."""
         ignore = frozenset(request.ignore_tags or ())
         parts = await asyncio.to_thread(
             lambda: list(formats.parts(document.format, document.text, ignore))
         )
-        return _Progress(parts, len(document.text))
+        return Progress(parts)
 
     async def _answer(
-        self, translation: Translation, document: Document, progress: _Progress
+        self, translation: Translation, document: Document, progress: Progress
     ) -> None:
         if "text/event-stream" in self.request.headers.get("Accept", ""):
             await self._stream(translation, document, progress)
@@ -135,7 +106,7 @@ class FileHandler(TextStreaming):
         self.write(data)
 
     async def _stream(
-        self, translation: Translation, document: Document, progress: _Progress
+        self, translation: Translation, document: Document, progress: Progress
     ) -> None:
         stream = self.event_stream()
         stream.open()
@@ -147,7 +118,7 @@ class FileHandler(TextStreaming):
             self.aborted = True
 
     async def _frames(
-        self, translation: Translation, document: Document, progress: _Progress
+        self, translation: Translation, document: Document, progress: Progress
     ) -> AsyncIterator[list[str]]:
         """A frame for each per cent that is done, then one with the file's text."""
         texts: list[str] = []

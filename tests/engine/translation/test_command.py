@@ -1,0 +1,140 @@
+"""`python server.py translate ...`, as people and scripts run it."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT, ServerProcess
+
+PAGE = ROOT / "tests" / "data" / "page.html"
+ECHO = ("--engine", "echo")
+
+
+def start(*words: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "server.py", "translate", *words]
+    pipe = subprocess.PIPE
+    return subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe)
+
+
+def translate(*words: str, stdin: str = "") -> tuple[int, str, str]:
+    """Status, stdout and stderr."""
+    process = start(*words)
+    out, err = process.communicate(stdin.encode(), timeout=60)
+    assert b"Traceback" not in err
+    return process.returncode, out.decode(), err.decode()
+
+
+def test_a_text_is_translated_by_the_embedded_model() -> None:
+    status, out, err = translate("Where is the station?", "--to", "de", "--engine.threads", "1")
+    assert (status, out, err) == (0, "Wo ist der Bahnhof?\n", "")
+
+
+def test_json_tells_what_was_done() -> None:
+    status, out, _ = translate("--to", "de", "--json", *ECHO, stdin="Where is the station?\n")
+    assert status == 0
+    assert json.loads(out)["translation"] == "Where is the station?\n"
+    assert json.loads(out)["target_lang"] == "de"
+
+
+def test_a_file_comes_out_as_it_is_written(tmp_path: Path) -> None:
+    copy = tmp_path / "out.html"
+    copy.write_text("old")
+    status, out, err = translate(str(PAGE), "--to", "de", "-o", str(copy), *ECHO)
+    assert (status, out, err) == (0, "", "")
+    assert copy.read_bytes() == PAGE.read_bytes()
+    assert copy.stat().st_mode & 0o777 == 0o666 & ~_umask()
+    assert [file.name for file in tmp_path.iterdir()] == ["out.html"]
+    assert translate(str(PAGE), "--to", "de", *ECHO)[1] == PAGE.read_text("utf-8")
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def test_stdin_has_the_format_that_is_named() -> None:
+    status, out, _ = translate(
+        "-", "--to", "ja", "--format", "html", "--ignore-tags", "x", *ECHO, stdin="<p>a  &amp; b\n"
+    )
+    assert (status, out) == (0, "<p>a  &amp; b\n")
+    status, _, err = translate("-", "--format", "json", *ECHO, stdin="{")
+    assert (status, err.count("\n")) == (1, 1)
+    assert "cannot be read as JSON: line 1, column 2" in err
+
+
+def test_a_running_server_can_be_asked(server: ServerProcess) -> None:
+    status, out, err = translate("I love you.", "--to", "de", "--server", server.url)
+    assert (status, out, err) == (0, "Ich liebe dich.\n", "")
+    status, _, err = translate("I love you.", "--to", "tlh", "--server", server.url)
+    assert (status, "'tlh' is not a language" in err) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "said"),
+    [
+        (["x", "--to", "xx", *ECHO], 1, "'xx' is not a language"),
+        (["nothing.md", *ECHO], 1, "There is no file nothing.md."),
+        (["x", "--format", "docx"], 2, "invalid choice: 'docx'"),
+        (["x", "y"], 2, "unrecognized arguments: y"),
+        (["x", "--too", "de"], 2, "unknown flag --too"),
+        (["x", "--server", "here"], 1, "'here' is no address of a server"),
+        (["x", "--server", "http://127.0.0.1:1"], 1, "No answer from http://127.0.0.1:1: "),
+        (["x", "--server", "http://127.0.0.1:1", "--model", "m"], 2, "--model is a setting"),
+        (["x", "-o", "/nowhere/x", *ECHO], 1, "/nowhere/x cannot be written: No such file"),
+    ],
+)
+def test_what_goes_wrong_is_said_in_a_line(words: list[str], status: int, said: str) -> None:
+    got, out, err = translate(*words)
+    assert (got, out, said in err) == (status, "", True), err
+    assert err.startswith("server.py: error: ")
+
+
+def test_ctrl_c_ends_it_in_the_middle_without_a_word() -> None:
+    process = start("--to", "de", "--engine.threads", "1")
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write(b"I had a great time. " * 5000)
+    process.stdin.close()
+    assert process.stdout.read(10)
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    process.stdout.close()
+    assert process.stderr
+    assert process.stderr.read() == b""
+    process.stderr.close()
+
+
+def test_a_reader_that_has_enough_ends_it_quietly() -> None:
+    process = start("--to", "de", *ECHO)
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write(b"I had a great time. " * 20_000)
+    process.stdin.close()
+    assert process.stdout.read(10)
+    process.stdout.close()
+    assert process.wait(30) == 141
+    assert process.stderr
+    assert process.stderr.read() == b""
+    process.stderr.close()
+
+
+def test_help_names_every_word() -> None:
+    help_page = subprocess.run(
+        [sys.executable, "server.py", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    for word in ("translate", "models", "keys", "memory"):
+        assert f"\n  {word} " in help_page
+        assert f"python server.py {word} " in help_page
+    assert "--key-file" in translate("--help")[1]
