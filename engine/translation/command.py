@@ -7,7 +7,6 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from contextlib import aclosing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn
@@ -197,11 +196,10 @@ async def _write(
     target = languages.choose(wish.target or settings.translation.target_lang, entry.target_langs)
     source = await _origin(engine, wish, progress, target)
     sampling = Sampling(**entry.sampling.model_dump())
-    request = TranslationRequest(progress, source, target, sampling)
+    request = TranslationRequest(progress, source, target, sampling=sampling)
     translation = Translation(engine, request, settings.engine.lookahead)
-    async with aclosing(translation.pieces()) as pieces:
-        async for texts in pieces:
-            output.write("".join(texts), progress.done)
+    async for texts in translation.pieces():
+        output.write("".join(texts), progress.done)
     notes = [{"code": note.code, "message": note.message} for note in translation.notes]
     output.finish({"source_lang": source.language, "target_lang": target, "notes": notes})
 

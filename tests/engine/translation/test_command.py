@@ -8,9 +8,14 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
+from engine.config import ConfigError
+from engine.errors import BabelbrookError
+from engine.settings import Settings
+from engine.translation.command import run
 from tests.conftest import ROOT, ServerProcess
 
 PAGE = ROOT / "tests" / "data" / "page.html"
@@ -77,24 +82,37 @@ def test_a_running_server_can_be_asked(server: ServerProcess) -> None:
     assert (status, "'tlh' is not a language" in err) == (1, True)
 
 
+def test_what_goes_wrong_is_said_in_a_line() -> None:
+    status, out, err = translate("x", "--to", "xx", *ECHO)
+    assert (status, out) == (1, "")
+    assert err.startswith("server.py: error: 'xx' is not a language")
+    status, out, err = translate("x", "-o", "/nowhere/x", *ECHO)
+    assert (status, out) == (1, "")
+    assert err == "server.py: error: /nowhere/x cannot be written: No such file or directory.\n"
+
+
 @pytest.mark.parametrize(
-    ("words", "status", "said"),
+    ("words", "kind", "said"),
     [
-        (["x", "--to", "xx", *ECHO], 1, "'xx' is not a language"),
-        (["nothing.md", *ECHO], 1, "There is no file nothing.md."),
-        (["x", "--format", "docx"], 2, "invalid choice: 'docx'"),
-        (["x", "y"], 2, "unrecognized arguments: y"),
-        (["x", "--too", "de"], 2, "unknown flag --too"),
-        (["x", "--server", "here"], 1, "'here' is no address of a server"),
-        (["x", "--server", "http://127.0.0.1:1"], 1, "No answer from http://127.0.0.1:1: "),
-        (["x", "--server", "http://127.0.0.1:1", "--model", "m"], 2, "--model is a setting"),
-        (["x", "-o", "/nowhere/x", *ECHO], 1, "/nowhere/x cannot be written: No such file"),
+        (["nothing.md"], BabelbrookError, "There is no file nothing.md."),
+        (["x", "--format", "docx"], ConfigError, "invalid choice: 'docx'"),
+        (["x", "y"], ConfigError, "unrecognized arguments: y"),
+        (["x", "--too", "de"], ConfigError, "unknown flag --too"),
+        (["x", "--server", "here"], BabelbrookError, "'here' is no address of a server"),
+        (["x", "--server", "http://127.0.0.1:1"], BabelbrookError, "No answer from http://127"),
+        (["x", "--server", "http://127.0.0.1:1", "--model", "m"], ConfigError, "--model is a sett"),
+        (["x", "--server", "http://a", "--key-file", "no"], BabelbrookError, "no cannot be read"),
     ],
 )
-def test_what_goes_wrong_is_said_in_a_line(words: list[str], status: int, said: str) -> None:
-    got, out, err = translate(*words)
-    assert (got, out, said in err) == (status, "", True), err
-    assert err.startswith("server.py: error: ")
+def test_a_wrong_command_line_loads_no_model(
+    words: list[str], kind: type[Exception], said: str
+) -> None:
+    async def make_engine(_: Settings) -> NoReturn:
+        raise AssertionError("an engine is made")
+
+    with pytest.raises(kind) as refusal:
+        run(words, {}, make_engine)
+    assert said in str(refusal.value)
 
 
 def test_ctrl_c_ends_it_in_the_middle_without_a_word() -> None:
