@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import time
 from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ from handlers.metrics import Metrics
 from handlers.schemas import SamplingFields, TranslateRequest
 
 _ALTERNATIVE_TEMPERATURE = 0.7
+_SAMPLED = 200  # parts of a document
 _SAMPLING_FIELDS = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty")
 
 _LOGGED = 1000  # characters of a text, where `log.texts` wants them in the access log
@@ -156,13 +158,16 @@ class Translating(BodyHandler):
         """
         if self.config.log.texts:
             self.log_fields.setdefault("text", text[:_LOGGED])
+        sample = text
         if parts is None:
             parts = formats.parts(request.format, text, frozenset(request.ignore_tags or ()))
+            if request.format != "text":
+                sample, parts = _sampled(parts)
         translation = Translation(
             self.engine,
             TranslationRequest(
                 parts=parts,
-                origin=self._origin(request, text),
+                origin=self._origin(request, sample),
                 target_lang=self._languages(request)[1],
                 hints=request.hints if self.engine.entry.prompt.carries_hints else NO_HINTS,
                 glossary=self._glossary,
@@ -298,6 +303,13 @@ class Translating(BodyHandler):
             return (await self._translate_one(request, text)).text
         except (CutShort, Repetitive):  # that is the risk of a temperature
             return None
+
+
+def _sampled(parts: Iterable[Part]) -> tuple[str, Iterable[Part]]:
+    """Some of the text that a reader sees, to tell its language by, and all the parts."""
+    rest = iter(parts)
+    head = list(itertools.islice(rest, _SAMPLED))
+    return "\n".join(part.text for part in head if part.text), itertools.chain(head, rest)
 
 
 class TextStreaming(Translating):

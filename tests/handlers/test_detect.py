@@ -85,6 +85,13 @@ def test_a_translation_tells_the_language_it_found(client: httpx.Client) -> None
     assert found(text=english, source_lang="en") == "absent"
 
 
+def test_of_a_document_only_what_is_translated_tells_its_language(client: httpx.Client) -> None:
+    document = '{"the title of the page": "Wetter", "the text of this page": "Es regnet heute."}'
+    assert client.post("/detect", json={"text": document}).json()["language"] == "en"
+    answer = client.post("/translate", json={"text": document, "format": "json"}).json()
+    assert answer["detected_source_lang"] == "de"
+
+
 def test_a_language_that_the_model_does_not_know_is_noted(client: httpx.Client) -> None:
     answer = client.post("/translate", json={"text": GERMAN}).json()
     assert answer["detected_source_lang"] == "de"

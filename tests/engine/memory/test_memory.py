@@ -253,6 +253,15 @@ def test_a_file_that_cannot_be_used_is_a_warning_and_no_outage(
     assert str(path) in caplog.text
 
 
+def test_a_folder_that_cannot_be_made_is_a_warning_too(caplog: pytest.LogCaptureFixture) -> None:
+    memory = Memory("/dev/null/data/memory.sqlite", ROOM)
+    (first, second), jobs = run(memory, {}, {})
+    memory.close()
+    assert first == second
+    assert len(jobs) == 4
+    assert len(caplog.records) == 1
+
+
 def test_a_file_that_another_process_holds_is_used_again_when_it_is_free(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
