@@ -12,7 +12,7 @@ from pathlib import Path
 from engine.chat.conversation import Message
 from engine.errors import BadRequest, NotReady, ShuttingDown
 from engine.generation import NO_HINTS, Decoding, Generation, Hints, Job, PromptPart
-from engine.interface import EngineStatus
+from engine.interface import EngineStatus, Reason
 from engine.models.catalogue import ModelEntry, PromptSpec
 
 _ENTRY = ModelEntry(
@@ -33,6 +33,7 @@ class EchoEngine:
         self.entry = _ENTRY
         self._running: set[asyncio.Task[None]] = set()
         self._ready = False
+        self._reason: Reason = ShuttingDown
         self._tokens = 0
         self._prompt_tokens = 0
 
@@ -64,7 +65,7 @@ class EchoEngine:
                 decoding.feed("", 0, "cancelled")
                 return
             if not self._ready:
-                decoding.fail(ShuttingDown("The server is shutting down."))
+                decoding.fail(self._reason())
                 return
             self._tokens += 1
             if number == job.max_tokens:
@@ -97,9 +98,9 @@ class EchoEngine:
         """What runs, for the start-up line."""
         return "echo engine (gives every text back)"
 
-    def stop(self) -> None:
-        """End what runs with a `shutting_down` error, at its next word."""
-        self._ready = False
+    def stop(self, reason: Reason = ShuttingDown) -> None:
+        """End what runs with that error, at its next word."""
+        self._ready, self._reason = False, reason
 
     @property
     def stopped(self) -> bool:

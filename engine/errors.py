@@ -68,6 +68,18 @@ class ShuttingDown(NotReady):
 
     code = "shutting_down"
 
+    def __init__(self, sentence: str = "The server is shutting down.") -> None:
+        super().__init__(sentence)
+
+
+class ModelUnloaded(NotReady):
+    """The model had to make room for another one before a text was finished."""
+
+    code = "model_unloaded"
+
+    def __init__(self) -> None:
+        super().__init__("The model had to make room for another one. Please try again.")
+
 
 class Overloaded(BabelbrookError):
     """The queue is full; `Retry-After` says when a place may be free, by the measured rate."""

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from engine.chat.conversation import Message
+from engine.errors import NotReady, ShuttingDown
 from engine.generation import NO_HINTS, Generation, Hints, Job, PromptPart
 from engine.models.catalogue import ModelEntry
+
+Reason = Callable[[], NotReady]
+"""Makes the error with which an engine ends what it runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +104,8 @@ class Engine(Protocol):
     def describe(self) -> str:
         """What runs and with what sizes, for the start-up line."""
 
-    def stop(self) -> None:
-        """End what runs with a `shutting_down` error and free the model; returns at once."""
+    def stop(self, reason: Reason = ShuttingDown) -> None:
+        """End what runs with that error and free the model; returns at once."""
 
     @property
     def stopped(self) -> bool:

@@ -7,11 +7,12 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from engine.errors import BabelbrookError, BadRequest
+from engine.errors import BabelbrookError, BadRequest, UnknownLanguage
 from engine.models import sizes
 from engine.models.catalogue import EMBEDDED, Catalogue, ModelEntry
 from engine.models.pool import Pool
 from engine.settings import Settings
+from engine.translation import languages
 from handlers import sse
 from handlers.activity import Activity
 from handlers.auth import ADMIN, ANY_KEY
@@ -108,7 +109,7 @@ class SelectHandler(BodyHandler):
             await self.pool.select(
                 name, self._on_progress, lambda: self._news.put_nowait({"status": "loading"})
             )
-            end: dict[str, Any] = {"status": "ready", "model": name}
+            end: dict[str, Any] = {"status": "ready", "model": name} | self._remark()
         except BabelbrookError as failure:
             self.log_fields["error"] = failure.code
             end = {"status": "error", "message": failure.sentence, "code": failure.code}
@@ -117,6 +118,17 @@ class SelectHandler(BodyHandler):
             end = {"status": "error", "message": "The switch failed; the log says why."}
         self._news.put_nowait(end)
         self._news.put_nowait(None)
+
+    def _remark(self) -> dict[str, str]:
+        """What to know of a model that cannot do the language that requests may leave out."""
+        entry, default = self.pool.entry, self.config.translation.target_lang
+        try:
+            languages.choose(default, entry.target_langs)
+        except UnknownLanguage:
+            known = ", ".join(entry.target_langs)
+            sentence = f"It does not translate into {default}: name a target_lang of {known}."
+            return {"remark": sentence}
+        return {}
 
     def _on_progress(self, done: int, total: int) -> None:
         progress = 100 * done // total if total else 100

@@ -227,7 +227,15 @@ class Translating(BodyHandler):
                 raise UnknownLanguage(f"'{name}' must be a string, one of {', '.join(known)}.")
         detect = source.lower() == "auto"
         code = None if detect else languages.choose(source, entry.source_langs)
-        return code, languages.choose(target, entry.target_langs)
+        try:
+            return code, languages.choose(target, entry.target_langs)
+        except UnknownLanguage:
+            if request.target_lang is not None:
+                raise
+            raise UnknownLanguage(
+                f"{entry.name} does not translate into {target}, the default: name a 'target_lang'"
+                f" of {', '.join(entry.target_langs)}."
+            ) from None
 
     def sampling(self, request: SamplingFields) -> Sampling:
         """The request's own fields before what the model's makers recommend."""

@@ -6,7 +6,7 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from tornado.ioloop import IOLoop
 
@@ -20,7 +20,7 @@ from engine.errors import (
     ShuttingDown,
 )
 from engine.generation import NO_HINTS, Decoding, Generation, Hints, Job, PromptPart
-from engine.interface import EngineStatus
+from engine.interface import EngineStatus, Reason
 from engine.llama import sizing
 from engine.llama.context import Context, ContextSize
 from engine.llama.model import Model, open_model
@@ -28,6 +28,7 @@ from engine.llama.scheduler import News, Scheduler
 from engine.llama.threads import Crew, fastest
 from engine.models.catalogue import ModelEntry
 from engine.settings import Engine as EngineSettings
+from engine.sharing import UnderWay
 from engine.translation.prompts import ChatTemplate, PromptForm
 
 logger = logging.getLogger("babelbrook.engine")
@@ -48,7 +49,7 @@ class _Loaded:
     scheduler: Scheduler
     measured: tuple[tuple[str, _Asked], list[int]] | None = None  # see `measure`
     around: dict[_Asked, tuple[list[int], list[int]]] = field(default_factory=dict)
-    under_way: dict[Job, Decoding] = field(default_factory=dict)  # what another request may join
+    under_way: UnderWay = field(default_factory=UnderWay)
 
     def tokens_around(self, asked: _Asked) -> tuple[list[int], list[int]]:
         """The prompt's tokens before and after the text; the same for every text that is asked so.
@@ -124,7 +125,7 @@ class LocalEngine:
         self._loop = IOLoop.current()
         self._loaded: _Loaded | None = None
         self._run: Future[None] | None = None
-        self._stopping = False
+        self._stopping: Reason | None = None  # why, once it is so
 
     async def start(self) -> None:
         """Load the model on the decode thread and begin to decode. Raises ModelError."""
@@ -167,8 +168,8 @@ class LocalEngine:
 
     def _not_ready(self) -> NotReady:
         """Why nothing can be answered. A text may be between two segments when a drain ends."""
-        if self._stopping:
-            return ShuttingDown("The server is shutting down.")
+        if self._stopping is not None:
+            return self._stopping()
         failure = self._loaded.scheduler.failure if self._loaded is not None else ""
         return NotReady(failure or "No model is ready to answer yet.")
 
@@ -179,11 +180,8 @@ class LocalEngine:
         be used, PromptTooLong, and ModelError for a segment that does not fit (see `fits`).
         """
         loaded = self._ready()
-        sharable = job.shared and job.sampling.greedy and job.grammar is None
-        key = replace(job, client="", unread=None) if sharable else None
-        same = loaded.under_way.get(key) if key else None
-        if same is not None and not same.over:
-            return same.join(job.unread)
+        if (joined := loaded.under_way.join(job)) is not None:
+            return joined
         beginning = loaded.beginning(job)
         prompt, context = loaded.take(job) + beginning, loaded.size.context
         if len(prompt) >= context:
@@ -194,9 +192,7 @@ class LocalEngine:
         decoding.room = room if job.max_tokens is None else min(room, job.max_tokens)
         decoding.on_cancel = decoding.on_resume = loaded.scheduler.note_change
         generation = decoding.join(job.unread)
-        if key:
-            loaded.under_way[key] = decoding
-            decoding.on_end = lambda: _forget(loaded.under_way, key, decoding)
+        loaded.under_way.add(decoding)
         loaded.scheduler.submit(decoding, prompt, job.max_tokens)
         if loaded.scheduler.ended:  # it may have ended since, and then nobody took the job
             decoding.fail(self._not_ready())
@@ -254,11 +250,11 @@ class LocalEngine:
             f" sequences {size.sequences}, threads {self._loaded.scheduler.threads}"
         )
 
-    def stop(self) -> None:
+    def stop(self, reason: Reason = ShuttingDown) -> None:
         """End what runs and free the model, on the decode thread; returns at once."""
-        self._stopping = True
+        self._stopping = self._stopping or reason
         if self._loaded is not None:
-            self._loaded.scheduler.stop()
+            self._loaded.scheduler.stop(reason())
         self._executor.shutdown(wait=False)
 
     @property
@@ -294,9 +290,3 @@ def _feed(decoding: Decoding, text: str, tokens: int, finish: str | BabelbrookEr
         decoding.fail(finish)
     else:
         decoding.feed(text, tokens, finish)
-
-
-def _forget(under_way: dict[Job, Decoding], job: Job, decoding: Decoding) -> None:
-    """Nobody may join a decoding that has ended; another one may have taken its key since."""
-    if under_way.get(job) is decoding:
-        del under_way[job]

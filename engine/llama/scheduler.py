@@ -14,7 +14,7 @@ from collections.abc import Callable
 from math import isfinite
 from typing import Literal
 
-from engine.errors import BabelbrookError, DecodeFailed, ShuttingDown
+from engine.errors import BabelbrookError, DecodeFailed
 from engine.generation import Decoding
 from engine.llama.batch import Batch
 from engine.llama.context import Context, DecodeError
@@ -26,7 +26,7 @@ from engine.llama.prompts import EXACT, Chunk, PromptReader
 from engine.llama.sampling import Sampler, greedy
 from engine.llama.sequence import Sequence
 from engine.llama.threads import Crew
-from engine.llama.waiting import Waiting
+from engine.waiting import Waiting
 
 logger = logging.getLogger("babelbrook.engine")
 
@@ -54,8 +54,10 @@ class Scheduler:
         self._deliver = deliver
         self._size = self._context.size
         self._batch = Batch(self._size.batch)
-        self._commands: queue.SimpleQueue[Sequence | Literal["look", "stop"]] = queue.SimpleQueue()
-        self._waiting = Waiting()
+        self._commands: queue.SimpleQueue[Sequence | Literal["look"] | BabelbrookError] = (
+            queue.SimpleQueue()
+        )
+        self._waiting: Waiting[Sequence] = Waiting()
         self._parked: list[Sequence] = []  # paused ones that gave up their places
         self._moving: Sequence | None = None  # on its way from the queue to a place
         self._places = Places(self._context)
@@ -65,7 +67,7 @@ class Scheduler:
         self._prompts = PromptReader(self._pace, chunk)
         self._may_fill = model.takes_back  # tokens that were fed only to fill up
         self._full = False  # the cache had no room: admit nobody until a sequence ends
-        self._stopping = False
+        self._stopping: BabelbrookError | None = None  # what those are told who still run then
         self._pieces = model.pieces
         self._ends = model.end_tokens
         self._news: list[News] = []
@@ -98,9 +100,9 @@ class Scheduler:
         """A decoding was cancelled, or goes on after a pause: look at all before the next step."""
         self._commands.put("look")
 
-    def stop(self) -> None:
+    def stop(self, reason: BabelbrookError) -> None:
         """Fail what is live or waiting and let `run` return after the present step."""
-        self._commands.put("stop")
+        self._commands.put(reason)
 
     @property
     def running(self) -> int:
@@ -158,9 +160,7 @@ class Scheduler:
 
     def _end_of_all(self) -> BabelbrookError:
         """What those are told who still run or wait when the loop ends."""
-        if self.failure:
-            return DecodeFailed(self.failure)
-        return ShuttingDown("The server is shutting down.")
+        return self._stopping or DecodeFailed(self.failure)
 
     def _active(self) -> list[Sequence]:
         """The sequences with a place whose readers are not all behind."""
@@ -174,8 +174,8 @@ class Scheduler:
             while True:
                 command = self._commands.get(block=idle)
                 idle = False
-                if command == "stop":
-                    self._stopping = True
+                if isinstance(command, BabelbrookError):
+                    self._stopping = self._stopping or command
                 elif command == "look":
                     look = True
                 else:

@@ -9,19 +9,20 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 from engine.chat.conversation import Message
-from engine.errors import NotReady, ShuttingDown, UnknownModel
+from engine.errors import ModelUnloaded, NotReady, ShuttingDown, UnknownModel
 from engine.generation import NO_HINTS, Generation, Hints, Job, PromptPart
-from engine.interface import Engine, EngineStatus, counters, together
+from engine.interface import Engine, EngineStatus, Reason, counters, together
 from engine.models.catalogue import ModelEntry
 from engine.models.download import Report
 from engine.models.loading import Loader
 
 logger = logging.getLogger("babelbrook.models")
+T = TypeVar("T")
 
 _LOOK_EVERY = 0.02  # seconds between two looks whether an engine has come to its end
 
@@ -60,7 +61,7 @@ class _Member:
 
     async def end(self) -> None:
         """Stop the engine and wait until its memory is free."""
-        self.engine.stop()
+        self.engine.stop(ModelUnloaded)
         while not self.engine.stopped:
             await asyncio.sleep(_LOOK_EVERY)
 
@@ -105,7 +106,9 @@ class Pool:
 
     async def _member(self, name: str | None) -> _Member:
         if name is not None and name != self._entry.name:
-            return self._members.get(name) or await self._loaded(name)
+            if name in self._members:
+                return self._members[name]
+            return await self._unless_closing(self._loaded(name))
         if self._selected is None:
             raise NotReady(f"The model {self.loading or ''} is being loaded.")
         return self._selected
@@ -148,17 +151,17 @@ class Pool:
         switch = asyncio.ensure_future(self._switch(entry))
         self._switches.add(switch)
         switch.add_done_callback(self._forget)
-        await asyncio.shield(switch)
+        await self._unless_closing(asyncio.shield(switch))
 
-    async def _unless_closing(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _unless_closing(self, work: Awaitable[T]) -> T:
         """Wait for `work`; when the pool is stopped it is cancelled. Raises ShuttingDown then."""
         task, closing = asyncio.ensure_future(work), asyncio.ensure_future(self._closing.wait())
         either: set[asyncio.Future[Any]] = {task, closing}
         try:
             await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
             if not task.done():
-                raise ShuttingDown("The server is shutting down.")
-            task.result()
+                raise ShuttingDown
+            return task.result()
         finally:
             task.cancel()
             closing.cancel()
@@ -170,7 +173,8 @@ class Pool:
 
     async def _switch(self, entry: ModelEntry) -> None:
         async with self._turn:
-            self._dismiss_failed()
+            if self._loader is not None:
+                self._dismiss_failed()
             if entry.name not in self._members:
                 await self._bring(entry)
             self._selected, self._entry = self._members[entry.name], entry
@@ -192,6 +196,8 @@ class Pool:
         try:
             await self._load(entry)
         except Exception:
+            if self._closing.is_set():
+                raise
             await self._load(before)
             self._selected = self._members[before.name]
             raise
@@ -249,7 +255,7 @@ class Pool:
             self.loading = None
         if self._closing.is_set():
             engine.stop()
-            raise ShuttingDown("The server is shutting down.")
+            raise ShuttingDown
         self._members[entry.name] = _Member(engine)
 
     # As an engine -------------------------------------------------------------------------------
@@ -304,11 +310,11 @@ class Pool:
         """The selected engine's words."""
         return self._current().describe()
 
-    def stop(self) -> None:
+    def stop(self, reason: Reason = ShuttingDown) -> None:
         """Stop every engine; returns at once."""
         self._closing.set()
         for member in (*self._members.values(), *self._leaving):
-            member.engine.stop()
+            member.engine.stop(reason)
 
     @property
     def stopped(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
 from pathlib import Path
@@ -249,6 +250,62 @@ def test_a_stream_of_the_old_model_goes_on_through_a_switch(run: Callable[[Test]
                     texts.append(json.loads(line.removeprefix("data: ")))
         assert line == ""
         assert "".join(texts) == whole
+
+    run(test)
+
+
+LOADING = """
+import sys, threading
+import server
+from engine.llama.engine import LocalEngine
+
+load = LocalEngine._load
+
+def hang(self):
+    if self.entry.name == "there":
+        threading.Event().wait()
+    return load(self)
+
+LocalEngine._load = hang
+sys.exit(server.main(sys.argv[1:]))
+"""
+
+
+def test_a_server_that_stops_while_it_loads_says_so_and_waits_for_nothing() -> None:
+    entries = [PLAIN, PLAIN | {"name": "there"}]
+    server = ServerProcess(
+        *("--model", "plain", "--engine.threads", "1", "--engine.sequences", "2"),
+        *("--translation.target_lang", "de", "--streams.heartbeat", "0.2"),
+        *("--models.entries", json.dumps(entries)),
+        command=(sys.executable, "-c", LOADING),
+    )
+    lines = []
+    body = {"model": "there"}
+    with httpx.stream("POST", f"{server.url}/models/select", json=body, timeout=30) as answer:
+        for line in answer.iter_lines():
+            lines += [line] if line else []
+            if line == ": ping":
+                server.process.send_signal(signal.SIGTERM)
+    assert '"code":"shutting_down"' in lines[-1]
+    assert server.process.wait(10) == 0
+    log = server.log()
+    server.close()
+    assert "Traceback" not in log
+    assert "ERROR" not in log
+
+
+def test_a_model_without_the_default_language_is_selected_with_a_remark(
+    run: Callable[[Test], None],
+) -> None:
+    async def test(client: Client) -> None:  # the default is ja, and the models do de alone
+        [*_, ready] = [each async for each in client.select("there")]
+        assert ready["status"] == "ready"
+        assert ready["remark"] == "It does not translate into ja: name a target_lang of de."
+        answer = await client.http.post("/translate", json={"text": "Hello."})
+        assert (answer.status_code, answer.json()["code"]) == (400, "unknown_language")
+        assert answer.json()["error"] == (
+            "there does not translate into ja, the default: name a 'target_lang' of de."
+        )
 
     run(test)
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from engine.errors import ModelError, NotReady, UnknownModel
+from engine.errors import ModelError, ModelUnloaded, NotReady, ShuttingDown, UnknownModel
 from engine.generation import Job
 from engine.interface import Engine
 from engine.models.catalogue import EMBEDDED, Catalogue
@@ -239,11 +239,39 @@ def test_without_room_requests_that_take_too_long_are_ended(
         async with pool.lease(None) as old:
             running = old.submit(LONG)
             await select(pool, "b")
-            with pytest.raises(NotReady):
+            with pytest.raises(ModelUnloaded, match="make room for another one"):
                 await text_of(running)
         assert await answered_by(pool) == "b"
 
     run(test, patience=0.01)
+
+
+@pytest.mark.parametrize("way", ["select", "lease"])
+def test_a_pool_that_stops_waits_for_no_load_and_brings_nothing_back(
+    cramped: Models, run: Callable[..., None], way: str
+) -> None:
+    """What is told then is that the server stops, and not that a model is missing."""
+    made: list[str] = []
+
+    async def never(entry: Any) -> Engine:
+        made.append(entry.name)
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def test(pool: Pool) -> None:
+        cramped.loader.make = never  # type: ignore[method-assign]
+        cramped.loader.fits_beside = lambda entry, loaded: way == "lease" or not loaded  # type: ignore[method-assign]
+        asked = asyncio.ensure_future(
+            select(pool, "b") if way == "select" else answered_by(pool, "b")
+        )
+        while pool.loading != "b" or not made:
+            await asyncio.sleep(0)
+        pool.stop()
+        with pytest.raises(ShuttingDown):
+            await asked
+        assert made == ["b"]
+
+    run(test, most=1 if way == "select" else 2)
 
 
 # Several at once
