@@ -121,6 +121,10 @@ async def _make_engine(settings: Settings) -> Pool:
         return Pool(EchoEngine())
     models = settings.models
     known = catalogue.Catalogue(models_folder(settings), models.entries)
+    if settings.engine.kind == "remote":
+        from engine.remote.engine import connect
+
+        return Pool(await connect(known.find(models.selected), known, settings.remote))
     loader = Loader(known, settings.engine)
     first = await loader.make(_entry(settings))
     return Pool(first, loader, models.max_loaded, settings.drain.deadline)
@@ -172,6 +176,8 @@ async def _serve(settings: Settings, read_again: Callable[[], Settings]) -> int:
         if application.memory is not None:
             application.memory.close()
         translator.stop()  # or the decode thread would keep the process alive for ever
+    if translator.loading:
+        _leave(0)  # nothing can interrupt a load, and its thread would be waited for
     if not translator.stopped:
         logger.error("The decode thread did not come back; the process ends without it.")
         _leave(EXIT_STUCK)

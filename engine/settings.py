@@ -182,9 +182,10 @@ class Limits(Section):
 class Engine(Section):
     """What translates, and with how much of the machine."""
 
-    kind: Literal["local", "echo"] = Field(
+    kind: Literal["local", "remote", "echo"] = Field(
         default="local",
-        description="local runs llama.cpp here; echo gives the text back, for tests of structure",
+        description="local runs llama.cpp here, remote asks the upstreams of the section remote;"
+        " echo gives the text back, for tests of structure",
     )
     sequences: Literal["auto"] | SequenceCount = Field(
         default="auto", description="how many texts are decoded at once"
@@ -224,6 +225,31 @@ class Engine(Section):
     )
     self_check: bool = Field(
         default=True, description="check a build that was not checked before at start"
+    )
+
+
+class Remote(Section):
+    """Servers that translate for this one, where engine.kind is remote."""
+
+    upstreams: list[Text] = Field(
+        default=[], description="their addresses, such as http://gpu1:8000"
+    )
+    model: Text = Field(
+        default="auto", description="what they call the model; auto is the first that each lists"
+    )
+    key: Text = Field(
+        default="none", description="the key for them, sent as a bearer token; none sends none"
+    )
+    streams: int = Field(
+        default=64,
+        ge=1,
+        description="generations that one of them is given at a time; more wait here",
+    )
+    timeout: Seconds = Field(
+        default=120.0, gt=0, description="one that sends nothing for so many seconds has failed"
+    )
+    check_interval: Seconds = Field(
+        default=2.0, ge=0.05, description="seconds between two looks whether they answer"
     )
 
 
@@ -403,6 +429,7 @@ class Settings(Section):
     keys: Keys = Field(default=Keys())
     limits: Limits = Field(default=Limits())
     engine: Engine = Field(default=Engine())
+    remote: Remote = Field(default=Remote())
     models: Models = Field(default=Models())
     translation: Translation = Field(default=Translation())
     data: Data = Field(default=Data())

@@ -463,7 +463,7 @@ class TestFile:
             "line 1: unknown setting server.prot; did you mean server.port?",
             "line 2: unknown section sever; did you mean server?",
             'line 1: server.port must be a whole number from 0 to 65535, not "x"',
-            '--engine must be local or echo, not "x"',
+            '--engine must be local, remote or echo, not "x"',
             'line 3: log.level must be debug, info, warning or error, not "loud"',
         ]
 
