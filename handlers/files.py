@@ -27,6 +27,8 @@ _CONTENT_TYPES = {
     "srt": "application/x-subrip",
     "vtt": "text/vtt",
     "json": "application/json",
+    "po": "text/x-gettext-translation",
+    "xliff": "application/xliff+xml",
 }
 
 

@@ -23,6 +23,10 @@ FORMAT_OF = {
     ".srt": "srt",
     ".vtt": "vtt",
     ".json": "json",
+    ".po": "po",
+    ".pot": "po",
+    ".xlf": "xliff",
+    ".xliff": "xliff",
 }
 """The format of files whose name ends so."""
 
@@ -54,7 +58,7 @@ class Document:
 
     def encoded(self, text: str) -> tuple[bytes, str]:
         """A translation in the encoding that the file had, or in UTF-8 where that cannot be."""
-        marked_up = self.format in ("html", "xml", "markdown")
+        marked_up = self.format in ("html", "xml", "xliff", "markdown")
         try:
             data = text.encode(self.charset, "xmlcharrefreplace" if marked_up else "strict")
         except UnicodeEncodeError:

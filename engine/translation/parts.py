@@ -17,6 +17,9 @@ def plain() -> Encoder:
 class Part:
     """A run of a document. The `raw` of all parts, joined, is the document.
 
+    Where a format has places for translations (`po`, `xliff`) it is the document with the source in
+    those that are empty.
+
     `text` is what a reader sees of it, escapes and entities decoded; None where nothing is to be
     translated and `raw` goes out as it is. `keeps` are spans of `text` in characters, ascending and
     apart, that come out as they are and equally often: markup in a sentence, code, placeholders.

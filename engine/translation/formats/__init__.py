@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from engine.errors import BadRequest
-from engine.translation.formats import html, json, markdown, subtitles, xml
+from engine.translation.formats import html, json, markdown, po, subtitles, xliff, xml
 from engine.translation.formats import text as plain_text
 from engine.translation.parts import Part
 
@@ -19,6 +19,8 @@ FORMATS: dict[str, Format] = {
     "srt": subtitles.srt,
     "vtt": subtitles.vtt,
     "json": json.parts,
+    "po": po.parts,
+    "xliff": xliff.parts,
 }
 """For each format's name, what takes a document of that format apart, lazily."""
 

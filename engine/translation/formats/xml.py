@@ -99,7 +99,9 @@ def _cdata(raw: str) -> Iterator[Part]:
 
 
 def _translates(item: Item, ignore: frozenset[str], *, around: bool) -> bool:
-    if item.name in ignore or item.local_name.lower() in _OPAQUE:
+    if not ignore.isdisjoint((item.name, item.local_name)) or item.local_name.lower() in _OPAQUE:
+        return False
+    if item.attributes.get("mtype") == "protected":  # XLIFF's word for it
         return False
     own = item.attributes.get("translate", item.attributes.get("its:translate"))
     return {"no": False, "yes": True}.get(own or "", around)
