@@ -181,6 +181,8 @@ class _Reader:
             yield Part(raw)
 
     def _leaf(self, kind: str, value: str, start: int, end: int) -> Iterator[Part]:
+        if start < self._at or kind == "TaskListMarker":
+            return  # told behind the paragraph that it precedes; it is taken as what lies between
         yield from self._gap(start, before=value if kind == "Text" else "")
         raw = self._raw(start, end)
         if kind == "SoftBreak":
@@ -201,14 +203,14 @@ class _Reader:
             yield from self._run.end()
             yield Part(raw)
             self._blank = ""  # what the next line begins with is no text
-        elif kind in ("TaskListMarker", "Rule"):
+        elif kind == "Rule":
             yield from self._run.add([Token(Kind.VOID, raw)])
         else:  # code, mathematics, references of footnotes
             yield from self._run.add([Token(Kind.ATOM, raw)])
 
     def _gap(self, start: int, before: str = "") -> Iterator[Part]:
         """Take what lies before an event, which may be the text `before`: markup of some kind."""
-        raw, self._at = self._raw(self._at, start), start
+        raw, self._at = self._raw(self._at, start), max(self._at, start)
         if raw.endswith("\\") and before[:1] in _PUNCTUATION:
             raw, self._escape = raw[:-1], "\\"
         if not raw:

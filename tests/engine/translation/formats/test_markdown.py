@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
@@ -87,6 +87,12 @@ def skeleton(document: str) -> list[Any]:
             kept = inline.content if inline.type in ("code_inline", "html_inline") else ""
             found.append((inline.type, {k: v for k, v in inline.attrs.items() if k != "alt"}, kept))
     return found
+
+
+@example("- [ ] ```\n  \n- [ ] ")
+@given(DOCUMENTS)
+def test_nothing_is_told_twice(document: str) -> None:
+    assert "".join(part.raw for part in formats.parts("markdown", document)) == document
 
 
 def test_a_wrapped_paragraph_is_one_text() -> None:
