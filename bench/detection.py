@@ -8,7 +8,8 @@ runs in a process of its own, and chooses among the languages that the server is
 table shows the share of texts it is right about (all, and those of up to 20 characters), how many
 it calls at least 90 % likely and what share of these is right, microseconds a text (median and 99th
 per cent), milliseconds to load, and the memory (MiB) it has taken in the end. One that is not
-installed is left out.
+installed is left out. A second table shows how many texts a translation would give back because
+they are in the target language already: of those in other languages, and of those that are.
 """
 
 from __future__ import annotations
@@ -172,8 +173,24 @@ def measure(name: str, path: Path) -> dict[str, Any]:
     }
 
 
+def given_back(path: Path) -> None:
+    """Print the second table."""
+    from engine.models.catalogue import EMBEDDED
+    from engine.translation.origin import detected
+
+    items = texts(path)
+    print("\n| target | of other languages | of its own |\n|---|---|---|")
+    for target in sorted({code for code, _ in items}):
+        found: dict[bool, list[bool]] = {True: [], False: []}
+        for code, text in items:
+            spares = detected(text, EMBEDDED, target).spares
+            found[code == target].append(spares is not None and spares(text))
+        cells = [f"{sum(found[own])} of {len(found[own]):,}" for own in (False, True)]
+        print(f"| {target} | {cells[0]} | {cells[1]} |")
+
+
 def main(path: Path) -> None:
-    """Print the table."""
+    """Print the tables."""
     codes = sorted({code for code, _ in texts(path)})
     heads = ["detector", "all", "short", *codes, "sure", "of these", "µs", "p99", "load", "MiB"]
     print(f"| {' | '.join(heads)} |\n|{'---|' * len(heads)}", flush=True)
@@ -189,6 +206,7 @@ def main(path: Path) -> None:
         cells = [f"{100 * share:.1f}" for share in shares] + [f"{100 * right['sure']:.2f}"]
         costs = [f"{found[key]:,.0f}" for key in ("median", "p99", "load", "memory")]
         print(f"| {' | '.join((name, *cells, *costs))} |", flush=True)
+    given_back(path)
 
 
 if __name__ == "__main__":
