@@ -12,18 +12,18 @@ from typing import Any
 from pydantic import ValidationError
 
 from access.keys import AccessError, Key, KeyRing
-from engine.config import PROJECT
+from engine.config import data_folder
 from engine.settings import Settings
 
 
 def path(settings: Settings) -> Path:
-    """`keys.file`, from the folder of server.py where relative."""
-    return PROJECT / settings.keys.file
+    """`keys.file`, in `data.folder` where relative."""
+    return data_folder(settings) / settings.keys.file
 
 
 def state_path(settings: Settings) -> Path:
     """`keys.state_file`, in the same way."""
-    return PROJECT / settings.keys.state_file
+    return data_folder(settings) / settings.keys.state_file
 
 
 def ring(settings: Settings) -> KeyRing:

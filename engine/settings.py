@@ -97,14 +97,14 @@ class Keys(Section):
 
     file: Text = Field(
         default="keys.json",
-        description="keys made by keys add; relative to the folder of server.py",
+        description="keys made by keys add; a file in data.folder",
     )
     entries: list[dict[str, Any]] = Field(
         default=[], description="keys beside those of the file, as keys add --print shows them"
     )
     state_file: Text = Field(
         default="state.sqlite",
-        description="used tokens and sessions of the pages; relative to the folder of server.py",
+        description="used tokens and sessions of the pages; a file in data.folder",
     )
 
 

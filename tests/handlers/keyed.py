@@ -17,8 +17,7 @@ class Keyed:
 
     def __init__(self, folder: Path) -> None:
         self.file = folder / "keys.json"
-        state = folder / "state.sqlite"
-        self.flags = ("--keys.file", str(self.file), "--keys.state_file", str(state))
+        self.flags = ("--data.folder", str(folder))
         self._keys: list[Key] = []
 
     def add(
