@@ -40,13 +40,14 @@ class Memory:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="memory")
         self._store: Store | None = None
         self._resting_until = 0.0  # monotonic seconds
+        self._closed = False
         self._waiting = 0  # segments that are to be written
         self._identities: WeakKeyDictionary[Engine, str] = WeakKeyDictionary()
         self.hits = self.misses = 0
 
     async def get(self, job: Job, engine: Engine) -> list[str] | None:
         """The pieces of an answer to this very job by this model, or else what people made."""
-        if time.monotonic() < self._resting_until:
+        if self._is_away():
             return None
         keys = [_key(job, self._identity(engine))]
         if job.source_lang is not None and not job.hints:
@@ -64,7 +65,7 @@ class Memory:
         job = generation.job
         if job.answer or generation.finish != "stop" or not generation.output_tokens:
             return
-        if self._waiting >= _BACKLOG or time.monotonic() < self._resting_until:
+        if self._is_away() or self._waiting >= _BACKLOG:
             return
         self._waiting += 1
         entry = Entry(
@@ -89,7 +90,7 @@ class Memory:
 
     def _try(self, work: Callable[[Store], T]) -> T | None:
         """On the thread: do it, or warn and rest."""
-        if time.monotonic() < self._resting_until:
+        if self._rests():
             return None
         try:
             if self._store is None:
@@ -105,6 +106,12 @@ class Memory:
             self._close_store()
             return None
 
+    def _is_away(self) -> bool:
+        return self._closed or self._rests()
+
+    def _rests(self) -> bool:
+        return time.monotonic() < self._resting_until
+
     def _close_store(self) -> None:
         store, self._store = self._store, None
         if store is not None:
@@ -114,7 +121,10 @@ class Memory:
                 logger.debug("The translation memory could not be closed: %s.", error)
 
     def close(self) -> None:
-        """Write what waits and let go of the file; returns at once."""
+        """Write what waits and let go of the file; returns at once. Nothing is kept from then on."""
+        if self._closed:
+            return
+        self._closed = True
         self._thread.submit(self._close_store)
         self._thread.shutdown(wait=False)
 

@@ -282,6 +282,19 @@ def test_a_file_that_another_process_holds_is_used_again_when_it_is_free(
     memory.close()
 
 
+def test_a_memory_that_is_closed_is_asked_in_vain(memory: Memory) -> None:
+    async def main() -> int:
+        engine = Counting()
+        await engine.start()
+        memory.close()
+        for _ in range(2):
+            request = TranslationRequest(parts("text", TEXT), Origin("de"), "de", memory=memory)
+            await Translation(engine, request, 4).joined()
+        return len(engine.jobs)
+
+    assert asyncio.run(main()) == 4
+
+
 def test_a_disk_that_is_slow_is_not_waited_for(memory: Memory) -> None:
     release = asyncio.Event()
 
