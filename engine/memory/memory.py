@@ -121,7 +121,7 @@ class Memory:
                 logger.debug("The translation memory could not be closed: %s.", error)
 
     def close(self) -> None:
-        """Write what waits and let go of the file; returns at once. Nothing is kept from then on."""
+        """Write what waits and let go of the file; returns at once. Nothing is kept any more."""
         if self._closed:
             return
         self._closed = True
