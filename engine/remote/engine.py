@@ -30,6 +30,7 @@ from engine.waiting import Waiting
 logger = logging.getLogger("babelbrook.remote")
 
 _PATIENCE = 30.0  # seconds for the first upstream to answer at the start
+_TRY_AGAIN = 0.2  # seconds between two looks for it
 _LONGEST = 16_384  # bytes of a segment for an upstream that cuts texts by itself
 _TOKENS = 4096  # of a sequence, where neither the entry nor a setting tells
 _TOKEN_BYTES = 2  # of text; a real tokenizer needs fewer tokens in nearly every language
@@ -64,17 +65,28 @@ async def connect(entry: ModelEntry, known: Catalogue, settings: Remote) -> Remo
         raise ModelError("engine.kind is remote, but remote.upstreams names none.")
     client = make_client(settings)
     upstreams = [Upstream(url, settings, client) for url in settings.upstreams]
-    end = asyncio.get_running_loop().time() + _PATIENCE
-    while not any(each.available for each in upstreams):
-        await asyncio.gather(*(each.check() for each in upstreams))
-        if asyncio.get_running_loop().time() > end:
-            await client.aclose()
-            raise ModelError(f"{_NONE_ANSWERS} Tried: {', '.join(settings.upstreams)}.")
-        await asyncio.sleep(0.2)
-    first = next(each for each in upstreams if each.available)
-    if first.dialect is not None:
-        entry = await _described_by(first, known, client)
+    try:
+        first = await _first(upstreams)
+        if first.dialect is not None:
+            entry = await _described_by(first, known, client)
+    except BaseException:
+        await client.aclose()
+        raise
     return RemoteEngine(entry, settings, client, upstreams)
+
+
+async def _first(upstreams: list[Upstream]) -> Upstream:
+    """The first one that answers. Raises ModelError where none does for too long."""
+    end = asyncio.get_running_loop().time() + _PATIENCE
+    while True:
+        await asyncio.gather(*(each.check() for each in upstreams))
+        for each in upstreams:
+            if each.available:
+                return each
+        if asyncio.get_running_loop().time() > end:
+            urls = ", ".join(each.url for each in upstreams)
+            raise ModelError(f"{_NONE_ANSWERS} Tried: {urls}.")
+        await asyncio.sleep(_TRY_AGAIN)
 
 
 async def _described_by(

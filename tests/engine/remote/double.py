@@ -22,6 +22,7 @@ class Double:
     def __init__(self) -> None:
         self.faults: list[str] = []
         self.asked: list[dict[str, Any]] = []  # the bodies
+        self.heads: list[str] = []  # of all requests, in small letters
         self.model = "some-model"
         self.hold: asyncio.Event | None = None
         self.endless = False
@@ -55,7 +56,10 @@ class Double:
         try:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
-                length = int(head.lower().partition("content-length: ")[2].partition("\r")[0] or 0)
+                self.heads.append(head.lower())
+                length = int(
+                    self.heads[-1].partition("content-length: ")[2].partition("\r")[0] or 0
+                )
                 body = await reader.readexactly(length)
                 if head.startswith("GET"):
                     await self._whole(writer, 200, {"data": [{"id": self.model}]})

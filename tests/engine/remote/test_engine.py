@@ -221,6 +221,23 @@ def test_a_reader_that_is_behind_stops_the_upstream_and_gives_its_place_to_other
     run(test, count=1, streams=1)
 
 
+def test_the_key_goes_with_every_request_and_names_are_those_that_are_set() -> None:
+    async def test(engine: RemoteEngine, upstreams: list[Double]) -> None:
+        assert await text_of(engine.submit(JOB)) == WHOLE
+        assert all("\r\nauthorization: bearer secret\r\n" in head for head in upstreams[0].heads)
+        assert upstreams[0].asked[0]["model"] == "other"
+
+    run(test, count=1, key="secret", model="other")
+
+
+def test_without_a_key_none_is_sent() -> None:
+    async def test(engine: RemoteEngine, upstreams: list[Double]) -> None:
+        assert await text_of(engine.submit(JOB)) == WHOLE
+        assert not any("authorization" in head for head in upstreams[0].heads)
+
+    run(test, count=1)
+
+
 def test_equal_jobs_share_one_request() -> None:
     async def test(engine: RemoteEngine, upstreams: list[Double]) -> None:
         job = Job("Hello.", "en", "de", shared=True)

@@ -44,7 +44,7 @@ def in_front_of(*urls: str, **more: str) -> ServerProcess:
 def pair() -> Iterator[tuple[ServerProcess, ServerProcess]]:
     """An upstream, and a server in front of it."""
     behind = upstream()
-    front = in_front_of(behind.url)
+    front = in_front_of(behind.url, engine__lookahead="1")
     yield behind, front
     for process in (front, behind):
         assert process.stop() == 0
@@ -102,6 +102,7 @@ def test_who_leaves_frees_the_upstreams_sequence(
         wait_until(lambda: gauge(behind, "sequences_used") == 0)
 
 
+@pytest.mark.slow
 def test_a_reader_that_stops_pauses_the_upstreams_model(
     pair: tuple[ServerProcess, ServerProcess],
 ) -> None:
@@ -125,6 +126,7 @@ def stands_still(server: ServerProcess) -> bool:
     return gauge(server, "tokens_total") == before
 
 
+@pytest.mark.slow
 def test_an_upstream_that_dies_ends_its_stream_and_no_other() -> None:
     first, second = upstream(), upstream()
     front = in_front_of(first.url, second.url)
@@ -154,7 +156,8 @@ def test_an_upstream_that_dies_ends_its_stream_and_no_other() -> None:
         process.close()
 
 
-def test_a_drain_of_an_upstream_loses_nothing() -> None:
+@pytest.mark.slow
+def test_a_drain_of_an_upstream_or_of_the_front_loses_nothing() -> None:
     first, second = upstream(), upstream()
     front = in_front_of(first.url, second.url)
     answer = ask(front.port, "/translate", SENTENCE).body
@@ -166,6 +169,12 @@ def test_a_drain_of_an_upstream_loses_nothing() -> None:
         for _ in range(10):
             assert ask(front.port, "/translate", SENTENCE).body == answer
         assert b"data: [DONE]" in peer.read_to_end()
+    with Peer(front.port) as peer:
+        peer.request(body=LONG, version="1.0")
+        peer.read_until(b'data: "', 2)
+        front.process.send_signal(signal.SIGTERM)
+        assert b"data: [DONE]" in peer.read_to_end()
+    assert front.process.wait(30) == 0
     assert running.process.wait(30) == 0
     for process in (front, first, second):
         process.close()
@@ -193,6 +202,7 @@ def llama_server() -> Iterator[str]:
 # Building it takes minutes: without it there is no such test, rather than one that is skipped.
 if LLAMA_SERVER.exists():
 
+    @pytest.mark.slow
     def test_llama_server_translates_streams_and_is_left(
         server: ServerProcess, sentences: list[str]
     ) -> None:
