@@ -66,7 +66,8 @@ def make_application(
     metrics = Metrics(engine)
     gen_ai = GenAi(metrics.registry) if settings.metrics.gen_ai else None
     catalogue = Catalogue(models_folder(settings), settings.models.entries)
-    feed = Feed(Readings(pool, activity, metrics), metrics.dashboards, settings)
+    readings = Readings(pool, activity, metrics, settings.events.interval)
+    feed = Feed(readings, metrics.dashboards, settings)
     streams = ResumableStreams(settings.streams)
     path = memory_path(settings)
     glossaries = Glossaries(data_folder(settings) / "glossaries.sqlite")
@@ -84,6 +85,7 @@ def make_application(
     site = {"site": Site()}
     routes: list[Any] = [
         (r"/", WebHandler, site),
+        (r"/dashboard", WebHandler, site),
         (r"/web/(?:.+)", WebHandler, site),
         (r"/health", HealthHandler),
         (r"/ready", ReadyHandler, {"pool": pool, "activity": activity}),
@@ -124,8 +126,9 @@ def make_application(
         log_access(handler)
         path = handler.request.path if handler.request.path in paths else handler.route or "other"
         status = 499 if getattr(handler, "aborted", False) else handler.get_status()
-        failed = "error" in getattr(handler, "log_fields", {})
-        metrics.count(handler.request.method, path, status, failed)
+        error = getattr(handler, "log_fields", {}).get("error")
+        code = error or getattr(handler, "error_code", None)
+        metrics.count(handler.request.method, path, status, error is not None, code)
         if gen_ai is not None:
             entry = getattr(handler, "engine", pool).entry
             gen_ai.count(entry.name, time.monotonic() - handler.begun, handler.log_fields)

@@ -61,6 +61,7 @@ class BaseHandler(RequestHandler):
     key: Key | None = None  # whose request it is, where there are keys
     awaits_key = False  # no key has come yet, but the body may hold one
     aborted = False  # the client went away before the answer's end
+    error_code: str | None = None  # of the refusal that answered
     route: str | None = None  # what logs and metrics call a path that holds a secret
     _fields_told: tuple[tuple[str, str], ...] = ()
 
@@ -165,6 +166,7 @@ class BaseHandler(RequestHandler):
         error = kwargs.get("exc_info", (None, None, None))[1]
         if isinstance(error, BabelbrookError):
             self.set_status(error.status)
+            self.error_code = error.code
             if error.retry_after is not None:
                 self.set_header("Retry-After", str(math.ceil(error.retry_after)))
             if error.status == HTTPStatus.UNAUTHORIZED:

@@ -76,6 +76,7 @@ class Feed:
         self._showing = False  # while the newest snapshot has not been written to all
         self._number = 0  # of the last reading
         self._snapshot: _Snapshot | None = None  # of the last reading, once somebody wants it
+        self._history: tuple[float | None, str] | None = None  # the same, by its newest point
         self.ended = False
 
     def __len__(self) -> int:
@@ -189,8 +190,15 @@ class Feed:
         if not self._dashboards and not self.ended:
             self.start()  # a fresh reading, and the next one a whole interval later
         retry = f"retry: {random.randint(*_RETRY)}\n"
-        history = "" if self.ended else sse.event("history", self._readings.history())
+        history = "" if self.ended else self._encoded_history()
         return f"{retry}{history}{self._encoded().text}"
+
+    def _encoded_history(self) -> str:
+        """For all who connect before it has grown."""
+        newest = self._readings.newest
+        if self._history is None or self._history[0] != newest:
+            self._history = (newest, sse.event("history", self._readings.history()))
+        return self._history[1]
 
     def join(self, stream: IOStream, remote: str, chunked: bool) -> None:
         """Show all further snapshots on a connection that has been sent `welcome`."""

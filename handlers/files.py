@@ -38,7 +38,7 @@ class FileHandler(TextStreaming):
     key_in_body = True
 
     async def post(self) -> None:
-        with self.activity.request(self.cancel):
+        with self.activity.request(self.cancel, self.progress):
             request, upload = self._read_form()
             name, data = upload.filename, upload.body
             document = await asyncio.to_thread(files.read, name, data, request.format or None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import Counter as Counts
 from collections.abc import Iterable
 from http import HTTPStatus
 
@@ -54,6 +55,7 @@ class Metrics:
         )
         self.answered = 0  # POST requests: those that ask for work
         self.failed = 0  # of these
+        self.errors: Counts[str] = Counts()  # by code, refusals too
         self.ttft = Timing(self._histogram("ttft", "From the request to the first text."))
         self.token_gap = Timing(
             self._histogram("token_gap", "Between one text and the next of a stream.")
@@ -66,9 +68,19 @@ class Metrics:
             "babelbrook_connections", "Connections open.", registry=self.registry
         )
 
-    def count(self, method: str, path: str, status: int, failed: bool) -> None:
-        """Count a request; `failed` where a stream ended with an error event."""
+    @property
+    def open_connections(self) -> int:
+        """Connections of all kinds."""
+        [reading] = self.connections.collect()
+        return int(reading.samples[0].value)
+
+    def count(
+        self, method: str, path: str, status: int, failed: bool, error: str | None = None
+    ) -> None:
+        """Count a request; `failed` where a stream ended with an error event, `error` its code."""
         self.requests.labels(path, status).inc()
+        if error is not None:
+            self.errors[error] += 1
         if method == "POST":
             self.answered += 1
             self.failed += failed or status >= HTTPStatus.INTERNAL_SERVER_ERROR

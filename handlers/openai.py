@@ -68,7 +68,7 @@ class _CompletionsHandler(OpenAIHandler, TextStreaming):
         return None
 
     async def post(self) -> None:
-        with self.activity.request(self.cancel):
+        with self.activity.request(self.cancel, self.progress):
             request = self.read_request()
             alias = alias_language(request.model)
             async with self.pool.lease(request.model if alias is None else None) as self.engine:

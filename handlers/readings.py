@@ -13,6 +13,8 @@ from handlers.metrics import Metrics
 
 _STEP = 5.0  # least seconds between two points of the history
 _POINTS = 240  # twenty minutes
+_CODES = 8  # of errors, the most frequent ones
+_REQUESTS = 8  # that a snapshot names
 _LEAST = 0.5  # seconds that a rate is taken over; over less it would only be noise
 
 
@@ -24,6 +26,8 @@ class _Point(NamedTuple):
     running: int
     queued: int
     kv_used_ratio: float
+    errors: int
+    connections: int
     ttft_p50: float | None
     ttft_p95: float | None
     token_gap_p50: float | None
@@ -48,8 +52,13 @@ class _Rate:
 class Readings:
     """Reads the engine and the metrics when told to (`take`), and puts the readings into words."""
 
-    def __init__(self, pool: Pool, activity: Activity, metrics: Metrics) -> None:
+    def __init__(
+        self, pool: Pool, activity: Activity, metrics: Metrics, interval: float = 1.0
+    ) -> None:
+        """`interval` is how often one is taken, seconds."""
         self._pool, self._activity, self._metrics = pool, activity, metrics
+        self._interval = interval
+        self._errors = 0  # when the last point was taken
         self._begun = self._point_at = time.monotonic()
         self._status = pool.status()
         self._rate = _Rate(self._status.tokens, self._begun)
@@ -70,13 +79,16 @@ class Readings:
     def _point(self, rate: float) -> _Point:
         ttft = self._metrics.ttft.last_minute.quantiles(0.5, 0.95)
         token_gap = self._metrics.token_gap.last_minute.quantiles(0.5, 0.95)
-        status = self._status
+        status, errors = self._status, self._metrics.failed
+        more, self._errors = errors - self._errors, errors
         return _Point(
             round(time.time(), 1),
             rate,
             status.running,
             status.queued,
             self._kv_used_ratio(),
+            more,
+            self._metrics.open_connections,
             *ttft,
             *token_gap,
         )
@@ -92,6 +104,7 @@ class Readings:
         token_gap = metrics.token_gap.last_minute.quantiles(0.5, 0.95)
         return {
             "time": round(time.time(), 3),
+            "interval": self._interval,
             "uptime": round(time.monotonic() - self._begun, 1),
             "version": engine.__version__,
             "model": {
@@ -111,9 +124,20 @@ class Readings:
                 "errors": metrics.failed,
                 "tokens": status.tokens,
             },
-            "connections": {"requests": self._activity.running, "dashboards": dashboards},
+            "connections": {
+                "open": metrics.open_connections,
+                "requests": self._activity.running,
+                "dashboards": dashboards,
+            },
+            "requests": self._activity.longest(_REQUESTS),
+            "errors": dict(metrics.errors.most_common(_CODES)),
             "draining": self._activity.draining,
         }
+
+    @property
+    def newest(self) -> float | None:
+        """What tells one history from the next."""
+        return self._points[-1].time if self._points else None
 
     def history(self) -> dict[str, list[Any]]:
         """A column for each field of a point, oldest first."""

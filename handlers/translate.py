@@ -40,7 +40,7 @@ class TranslateHandler(_OwnBody):
         return True
 
     async def post(self) -> None:
-        with self.activity.request(self.cancel):
+        with self.activity.request(self.cancel, self.progress):
             request = self.read_request()
             texts = [request.text] if isinstance(request.text, str) else request.text
             async with self.pool.lease(request.model) as self.engine:
@@ -76,7 +76,7 @@ class TranslateStreamHandler(_OwnBody, TextStreaming, Following):
         return options is not None and (options.checks or options.segment)
 
     async def post(self) -> None:
-        with self.activity.request(self.cancel):
+        with self.activity.request(self.cancel, self.progress):
             request = self.read_request()
             async with AsyncExitStack() as held:
                 self.engine = await held.enter_async_context(self.pool.lease(request.model))

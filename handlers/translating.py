@@ -99,6 +99,9 @@ class Translating(BodyHandler):
         self.body_limit = settings.limits.body_bytes
         self._sources: set[Source] = set()  # those under way
         self._prompt_tokens = self._output_tokens = 0  # of those that have ended
+        self._characters = self._characters_done = 0  # of all texts, and of those that have ended
+        self._lengths: dict[Translation, int] = {}  # characters of those under way
+        self._target_lang: str | None = None  # once a translation has begun
 
     def on_connection_close(self) -> None:
         """The client has left: free its sequences at the next decode step."""
@@ -122,6 +125,7 @@ class Translating(BodyHandler):
             raise TextTooLong(
                 f"The text is longer than {limits.text_bytes:,} bytes. Send it in parts."
             )
+        self._characters = sum(map(len, texts))
 
     async def check(self, request: TranslateRequest) -> None:
         """Before anything is begun. Raises what is wrong, NotReady and Overloaded."""
@@ -163,12 +167,13 @@ class Translating(BodyHandler):
             parts = formats.parts(request.format, text, frozenset(request.ignore_tags or ()))
             if request.format != "text":
                 sample, parts = _sampled(parts)
+        source_lang, self._target_lang = self._languages(request)
         translation = Translation(
             self.engine,
             TranslationRequest(
                 parts=parts,
-                origin=self._origin(request, sample),
-                target_lang=self._languages(request)[1],
+                origin=self._origin(source_lang, self._target_lang, sample),
+                target_lang=self._target_lang,
                 hints=request.hints if self.engine.entry.prompt.carries_hints else NO_HINTS,
                 glossary=self._glossary,
                 sampling=self.sampling(request),
@@ -183,6 +188,7 @@ class Translating(BodyHandler):
             self.config.engine.lookahead,
         )
         self.keep(translation)
+        self._lengths[translation] = len(text)
         return translation
 
     def reports(self, request: TranslateRequest) -> bool:
@@ -199,6 +205,8 @@ class Translating(BodyHandler):
         if source not in self._sources:
             return
         self._sources.remove(source)
+        if isinstance(source, Translation):
+            self._characters_done += self._lengths.pop(source)
         if source.first_text is not None and "ttft_ms" not in self.log_fields:
             self.log_fields["ttft_ms"] = round((source.first_text - self.begun) * 1000, 1)
         self._prompt_tokens += source.prompt_tokens
@@ -210,8 +218,7 @@ class Translating(BodyHandler):
         for source in list(self._sources):
             self.end(source)
 
-    def _origin(self, request: TranslateRequest, text: str) -> Origin:
-        source, target = self._languages(request)
+    def _origin(self, source: str | None, target: str, text: str) -> Origin:
         if source is None:
             return origin.detected(text, self.engine.entry, target)
         return origin.named(source, target)
@@ -253,6 +260,17 @@ class Translating(BodyHandler):
             return []
         names = [n for n in ("formality", "context", "instructions") if getattr(hints, n)]
         return names + (["glossary"] if request.glossary else [])
+
+    def progress(self) -> dict[str, Any]:
+        """How far it is, for the dashboard; nothing of the text itself."""
+        live = self._sources
+        done = self._characters_done + sum(each.position for each in self._lengths)
+        return {
+            "target_lang": self._target_lang,
+            "characters": self._characters,
+            "progress": round(min(1.0, done / self._characters), 3) if self._characters else 0.0,
+            "tokens": self._output_tokens + sum(each.output_tokens for each in live),
+        }
 
     def usage(self) -> dict[str, int]:
         """Tokens so far, also put into the access log."""

@@ -1,4 +1,4 @@
-"""The page for browsers, `/`, and the files below `web/` that it is made of.
+"""The pages for browsers, and the files below `web/` that they are made of.
 
 All of it is read once, when the server starts, and served from memory: a page always fits the
 server that it came from, and no path of a request ever reaches the file system. The files stand
@@ -18,7 +18,7 @@ from handlers.auth import PUBLIC
 from handlers.base import GetHandler, NotFound
 
 FOLDER = Path(__file__).resolve().parents[1] / "web"
-_PAGES = {"/": "index.html", "/login": "login.html"}
+_PAGES = {"/": "index.html", "/dashboard": "dashboard.html", "/login": "login.html"}
 _PAGES_WITH_KEY = _PAGES.keys() - {"/login"}
 _TYPES = {".js": "text/javascript", ".woff2": "font/woff2"}  # whatever the system believes
 _PACKED = (".css", ".html", ".js", ".svg")

@@ -148,6 +148,14 @@ class Translation:
         return self._output_tokens + sum(g.output_tokens for g in self._under_way())
 
     @property
+    def position(self) -> int:
+        """Characters of the source that are before the segment which is being told."""
+        if not self._window:
+            return 0
+        head = self._window[0]
+        return head.passage.place(head.segment.start)
+
+    @property
     def queue_seconds(self) -> float | None:
         """How long the first segment waited for a place; None while it does."""
         first = self._first

@@ -23,7 +23,7 @@ from engine.echo import EchoEngine
 from handlers.feed import Feed
 from handlers.readings import Readings, _Point
 from tests.conftest import ServerProcess
-from tests.handlers.inprocess import Served, serving, stream_request
+from tests.handlers.inprocess import Served, read_frames, serving, stream_request
 
 REQUEST = b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n"
 Reader = asyncio.StreamReader
@@ -103,7 +103,7 @@ def test_an_event_source_gets_history_and_then_snapshots(echo: ServerProcess) ->
     assert set(snapshots[0].json()) == {
         *("time", "uptime", "version", "model", "running", "queued", "sequences"),
         *("kv_used_ratio", "tokens_per_second", "ttft", "token_gap", "totals"),
-        *("connections", "draining"),
+        *("connections", "draining", "interval", "requests", "errors"),
     }
     assert snapshots[0].json()["model"] == {"name": "echo", "ready": True, "loading": None}
 
@@ -113,7 +113,8 @@ def test_a_snapshot_tells_what_the_server_has_done(echo: ServerProcess) -> None:
         with connect_sse(client, "GET", "/events") as source:
             events = source.iter_sse()
             next(events)
-            before = next(events).json()["totals"]
+            first = next(events).json()
+            before, before_errors = first["totals"], first["errors"].get("bad_request", 0)
             text = "one two three four"
             httpx.post(f"{echo.url}/translate/stream", json={"text": text})
             httpx.post(f"{echo.url}/translate", json={"text": text})
@@ -125,11 +126,43 @@ def test_a_snapshot_tells_what_the_server_has_done(echo: ServerProcess) -> None:
             assert snapshot["totals"]["errors"] == before["errors"]
             assert snapshot["ttft"]["p50"] > 0
             assert snapshot["token_gap"]["p95"] >= snapshot["token_gap"]["p50"] > 0
+            assert snapshot["connections"].pop("open") >= 1
             assert snapshot["connections"] == {"requests": 0, "dashboards": 1}
+            assert snapshot["errors"]["bad_request"] == before_errors + 1
             busy = until(events, lambda now: now["tokens_per_second"] > 0)
             assert busy["draining"] is False
         metrics = client.get("/metrics").text
     assert "babelbrook_dashboards 1.0" in metrics or "babelbrook_dashboards 0.0" in metrics
+
+
+def test_a_snapshot_names_what_runs_longest_and_nothing_of_its_text() -> None:
+    async def test(served: Served) -> None:
+        reader, _ = await opened(served)
+        writers = []
+        for number in range(1, 11):
+            stream, writer = await served.connect()
+            text = "Secret. " * 4000 * number
+            writer.write(stream_request({"text": text, "target_lang": "de", "cache": False}))
+            await read_frames(stream, 1)
+            writers.append(writer)
+        served.feed.advance()
+        snapshot = await next_snapshot(reader)
+        assert [each["characters"] for each in snapshot["requests"]] == [
+            32_000 * number for number in range(1, 9)
+        ]
+        for request in snapshot["requests"]:
+            assert set(request) == {"seconds", "target_lang", "characters", "progress", "tokens"}
+            assert request["target_lang"] == "de"
+            assert request["tokens"] > 0
+            assert 0 <= request["progress"] < 1
+        assert "Secret" not in str(snapshot)
+        for writer in writers:
+            writer.close()
+        await served.idle()
+        served.feed.advance()
+        assert (await next_snapshot(reader))["requests"] == []
+
+    run(test, events={"interval": 30})
 
 
 def until(
@@ -166,14 +199,20 @@ def test_a_snapshot_is_encoded_once_for_all_and_not_at_all_for_nobody(
         encoded["snapshots"] += 1
         return snapshot(self, dashboards)
 
+    def histories(self: Readings) -> dict[str, list[Any]]:
+        encoded["histories"] += 1
+        return history(self)
+
+    history = Readings.history
     monkeypatch.setattr(Readings, "snapshot", counted)
+    monkeypatch.setattr(Readings, "history", histories)
 
     async def test(served: Served) -> None:
         for _ in range(5):
             served.feed.advance()
         assert not encoded
         readers = [(await opened(served))[0] for _ in range(250)]
-        assert encoded["snapshots"] == 1
+        assert encoded == {"snapshots": 1, "histories": 1}
         served.feed.advance()
         shown = [await next_snapshot(reader) for reader in readers]
         assert encoded["snapshots"] == 2
@@ -253,7 +292,7 @@ def test_a_slow_dashboard_skips_snapshots_and_others_get_theirs() -> None:
 def test_who_has_taken_the_last_one_in_full_gets_the_newest_at_once() -> None:
     async def test(served: Served) -> None:
         feed = served.feed
-        point = _Point(1.8e9, 1000.0, 1, 1, 0.5, 0.1, 0.1, 0.1, 0.1)
+        point = _Point(1.8e9, 1000.0, 1, 1, 0.5, 0, 1, 0.1, 0.1, 0.1, 0.1)
         feed._readings._points = deque([point] * 3000)  # more than the kernel takes
         raw = stalled(served)
         while not len(feed):

@@ -12,7 +12,7 @@ import pytest
 from handlers.web import FOLDER
 from tests.conftest import ServerProcess
 
-PAGES = ["/", "/login"]
+PAGES = ["/", "/dashboard", "/login"]
 
 
 @pytest.fixture(scope="module")

@@ -17,7 +17,7 @@ from tests.engine.models.hub import Hub
 from tests.engine.models.test_pool import EN_DE
 
 AXE = ROOT / "tests" / "clients" / "node" / "node_modules" / "axe-core" / "axe.min.js"
-SHOTS = "BABELBROOK_SCREENSHOTS"  # a folder; `make screenshots` sets it
+SHOTS = "SCREENSHOTS"  # a folder; `make screenshots` sets it
 
 Open = Callable[..., Page]
 
