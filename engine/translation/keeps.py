@@ -27,7 +27,8 @@ _KINDS = (
     r"(?<![\d%])%(?:\d+\$)?[-+#0]*\d*(?:\.\d+)?(?:hh?|ll?|[qjzt])?[sdifuxXoeEgGcpn@](?![A-Za-z])",
     r"%[A-Z_][A-Z0-9_]+%",  # %PATH%
     r"(?<![\w$])\$[A-Za-z_]\w*",  # $VAR
-    rf"</?{_NAME}(?:\s+[\w:@.-]+(?:={_VALUE})?)*\s*/?>|</?\d+\s*/?>",  # <b>, <0>
+    rf"</?{_NAME}(?:\s+[\w:@.-]+(?:={_VALUE})?)*\s*/?>|</?\d\w*\s*/?>"  # <b>, <0>
+    r"|<\|[^|<>\n]{1,40}\|>",  # <|im_end|>, as people write of models
 )
 _KEEP = re.compile("|".join(_KINDS))
 _MAYBE = re.compile(r"[`{<$%@]|://|www\.")  # most texts hold none: spares the search

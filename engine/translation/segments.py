@@ -32,6 +32,9 @@ _WINDOW = 1500
 _SMALLEST = 16  # characters of a segment that is worth being halved
 
 _LETTER = re.compile(r"[^\W\d_]")
+_WORD_START = regex.compile(r"[\w¿¡]")
+_TO_LAST_WORD = regex.compile(r"(?s:.*)[\w\p{M}]")
+_TO_LAST_SENTENCE = regex.compile(r"(?s:.*)[\w\p{M}][.!?…。！？]*")
 _SPACE = re.compile(r"\s")
 _LINE_BREAKS = r"\n\r\v\f\x1c-\x1e\x85\u2028\u2029"  # those of str.splitlines
 _LINE_BREAK = re.compile(rf"[{_LINE_BREAKS}]")
@@ -93,27 +96,50 @@ def segments(
         yield Segment(text[done:], "", len(text))
 
 
-def around(segment: Segment, keeps: Iterable[Span]) -> Iterator[Segment]:
+def around(segment: Segment, keeps: Iterable[Span], *, to_words: bool = True) -> Iterator[Segment]:
     """The same, with every one of `keeps` in a gap; the offsets are those of the whole text.
 
-    >>> list(around(Segment(" ", "see <b>this", 1), [(5, 8)]))
-    [Segment(gap=' ', text='see', start=1), Segment(gap=' <b>', text='this', start=8)]
+    With `to_words`, what stands between a keep and the next word stays there: a model that lost a
+    comma would make one word of a placeholder and its neighbour.
+
+    >>> list(around(Segment(" ", "see <b>, this", 1), [(5, 8)]))
+    [Segment(gap=' ', text='see', start=1), Segment(gap=' <b>, ', text='this', start=10)]
     """
     text, first = segment.text, segment.start
     gap, done = segment.gap, 0
     for start, end in [*keeps, (first + len(text), first + len(text))]:
-        run = text[done : start - first]
-        if _LETTER.search(run):
-            body = run.strip(_UNSEEN)
-            lead = run.index(body)
-            yield Segment(gap + run[:lead], body, first + done + lead)
-            gap = run[lead + len(body) :]
+        run, keep = text[done : start - first], text[start - first : end - first]
+        after_keep, before = (done > 0, keep) if to_words else (False, "")
+        from_word, to_word = _body(run, after_keep=after_keep, keep=before)
+        if from_word < to_word:
+            body = run[from_word:to_word]
+            yield Segment(gap + run[:from_word], body, first + done + from_word)
+            gap = run[to_word:]
         else:
             gap += run
-        gap += text[start - first : end - first]
+        gap += keep
         done = end - first
     if gap:
         yield Segment(gap, "", first + len(text))
+
+
+def _body(run: str, *, after_keep: bool, keep: str) -> Span:
+    """What of a run is to be translated: from its first word on where it comes after a keep.
+
+    Before one it ends with its last word, or the full stop behind that, but not where the keep
+    itself begins like a word.
+    """
+    if not _LETTER.search(run):
+        return 0, 0
+    start = len(run) - len(run.lstrip(_UNSEEN))
+    end = len(run.rstrip(_UNSEEN))
+    if after_keep and (word := _WORD_START.search(run)):
+        start = word.start()
+    if keep:
+        like_a_word = keep[0].isalnum() or keep[0] == "$"
+        if found := (_TO_LAST_WORD if like_a_word else _TO_LAST_SENTENCE).match(run):
+            end = found.end()
+    return start, end
 
 
 def halves(segment: Segment, language: str | None) -> list[Segment]:

@@ -106,7 +106,7 @@ class Translation:
             return (segment,)
         if not self._engine.entry.copies_keeps:
             return around(segment, keeps)
-        runs = list(around(segment, passage.markup_in(segment)))
+        runs = list(around(segment, passage.markup_in(segment), to_words=False))
         return runs if sum(bool(run.text) for run in runs) == 1 else (segment,)
 
     def _may_remember(self) -> bool:

@@ -51,7 +51,12 @@ def raw(text: str) -> Part:
     return Part(text)
 
 
-_TEXTS = st.text(st.sampled_from('ab.!? \n"<&é\u0301日。1') | st.characters(codec="utf-8"))
+KEPT = ["{name}", "https://example.com/a?b&c=(d)", "%s", "`a. B`", "<0>", "me@example.com", "$X"]
+_TEXTS = (
+    st.text(st.sampled_from('ab.!? \n"<&é\u0301日。1') | st.characters(codec="utf-8"))
+    | st.sampled_from(KEPT)
+    | st.sampled_from(KEPT).map("See {0}, or. {0} here".format)
+)
 _KEEPS = st.sampled_from(["<b>", "</b>", "<a href='x. Y!\n'>", "<br/>", "<i\u0301>"])
 _RUNS = st.lists(st.tuples(_TEXTS, st.just(False)) | st.tuples(_KEEPS, st.just(True)), max_size=8)
 DOCUMENTS = st.lists(_RUNS.map(part) | st.sampled_from(["<p>", "</p>\n", ""]).map(raw), max_size=5)

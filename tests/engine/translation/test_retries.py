@@ -93,8 +93,8 @@ def test_a_segment_with_a_placeholder_is_translated_whole() -> None:
 def test_where_a_placeholder_is_not_what_it_was_the_segment_is_cut_around_it(answer: str) -> None:
     whole = "Hello {name}, hello."
     engine = ScriptedEngine(lambda job: words(answer if job.text == whole else job.text.upper()))
-    assert translate(engine, whole) == (["HELLO", " {name},", " HELLO."], None)
-    assert [job.text for job in engine.jobs] == [whole, "Hello", ", hello."]
+    assert translate(engine, whole) == (["HELLO", " {name}, HELLO."], None)
+    assert [job.text for job in engine.jobs] == [whole, "Hello", "hello."]
 
 
 def test_a_model_that_cannot_copy_never_sees_a_keep() -> None:
