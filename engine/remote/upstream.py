@@ -76,7 +76,7 @@ class Upstream:
         self.url = url.rstrip("/").removesuffix("/v1")
         self._wanted = settings.model
         self._client = client
-        self._reachable = False
+        self._reachable: bool | None = None  # None: nobody has looked yet
         self._circuit = Circuit()
         self.model = ""  # what it calls the model
         self.dialect: Dialect | None = None  # where it is not OpenAI's
@@ -85,7 +85,7 @@ class Upstream:
     @property
     def available(self) -> bool:
         """Whether it may be given requests."""
-        return self._reachable and not self._circuit.open
+        return bool(self._reachable) and not self._circuit.open
 
     async def check(self) -> None:
         """Look whether it answers, and with which model."""

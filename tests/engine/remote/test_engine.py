@@ -283,6 +283,27 @@ def test_one_that_goes_and_comes_back_is_noticed() -> None:
     run(test, count=1, streams=1)
 
 
+def test_one_that_is_not_there_at_the_start_is_told_once(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        away = Double()
+        await away.open()
+        await away.close()
+        async with doubles(1) as upstreams, engine_of([*upstreams, away]) as engine:
+            await asyncio.sleep(0.2)  # some looks later
+            assert await text_of(engine.submit(JOB)) == WHOLE
+            assert caplog.text.count(f"The upstream {away.url} does not answer") == 1
+            await away.open()
+            upstreams[0].hold = asyncio.Event()
+            held = engine.submit(JOB)
+            await until(lambda: engine.status().sequences == 128)
+            assert await text_of(engine.submit(JOB)) == WHOLE
+            assert len(away.asked) == 1
+            held.cancel()
+        await away.close()
+
+    asyncio.run(asyncio.wait_for(main(), 30))
+
+
 def test_stopping_tells_why() -> None:
     async def test(engine: RemoteEngine, upstreams: list[Double]) -> None:
         upstreams[0].hold = asyncio.Event()
