@@ -90,7 +90,7 @@ def test_each_path_is_for_its_roles(
 ) -> None:
     body = {"model": "echo"} if path == "/models/select" else BODY
     if method == "PUT":
-        body = {"terms": [{"source": "a", "target": "b"}]}
+        body = {"terms": {"a": "b"}}
     for role in ("nobody", *keys):
         headers = bearer(keys[role]) if role in keys else {}
         json_body = body if method in ("POST", "PUT") else None
