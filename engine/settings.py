@@ -281,6 +281,12 @@ class Translation(Section):
     source_lang: Text = Field(
         default="auto", description="language of the text, where the request does not say"
     )
+    earlier_segments: int = Field(
+        default=0,
+        ge=0,
+        le=20,
+        description="segments before each that a model is told, where its prompt has a place",
+    )
 
 
 class Data(Section):

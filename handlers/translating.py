@@ -175,6 +175,7 @@ class Translating(BodyHandler):
                 origin=self._origin(source_lang, self._target_lang, sample),
                 target_lang=self._target_lang,
                 hints=request.hints if self.engine.entry.prompt.carries_hints else NO_HINTS,
+                earlier=self.config.translation.earlier_segments,
                 glossary=self._glossary,
                 sampling=self.sampling(request),
                 max_tokens=request.max_tokens,

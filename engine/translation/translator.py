@@ -38,6 +38,7 @@ class TranslationRequest:
     origin: Origin
     target_lang: str
     hints: Hints = NO_HINTS
+    earlier: int = 0  # segments before each one that the model is told, where it can be
     glossary: Glossary | None = None
     sampling: Sampling = field(default_factory=Sampling)
     max_tokens: int | None = None
@@ -73,6 +74,7 @@ class Translation:
             )
         self._units: Iterator[Unit] = self._cut(request.parts)
         self._window: deque[Unit] = deque()
+        self._before: deque[str] = deque(maxlen=request.earlier)
         self._cancelled = False
         self._spared = False  # segments were given back untranslated
         self._first: Generation | None = None
@@ -212,6 +214,8 @@ class Translation:
             unit = next(self._units, None)
             if unit is None:
                 break
+            if self._request.earlier and self._carries_hints:
+                self._tell_earlier(unit)
             if unit.segment.text and not self._spares(unit):
                 job = self._job(unit, ahead=any(self._under_way()))
                 unit.generation = await self._remembered(job) or self._engine.submit(job)
@@ -221,6 +225,20 @@ class Translation:
             # without letters waits for nothing else: let the others on the event loop have a turn.
             await asyncio.sleep(0)
         return not self._cancelled and bool(self._window)
+
+    def _tell_earlier(self, unit: Unit) -> None:
+        """Give a segment the ones before it, as far as the sequence has room for them."""
+        request, text = self._request, unit.segment.text
+        earlier = list(self._before)
+        while earlier:
+            unit.earlier = "\n".join(earlier)
+            hints = self._hints(unit)
+            if self._engine.fits(text, request.source_lang, request.target_lang, hints):
+                break
+            unit.earlier = ""
+            del earlier[0]
+        if text:
+            self._before.append(text)
 
     async def _remembered(self, job: Job) -> Generation | None:
         """The generation that a former one was, where the memory has it: complete, and for free."""
@@ -269,17 +287,20 @@ class Translation:
         )
 
     def _hints(self, unit: Unit) -> Hints:
-        """Those of the request, with the terms that occur in the segment."""
-        request = self._request
-        if not request.glossary:
-            return request.hints
-        unit.terms = request.glossary.occurring(unit.segment.text)
-        if not self._carries_terms:
-            return request.hints
-        return replace(request.hints, terms=prompted(unit.terms), emphatic=unit.emphatic)
+        """Those of the request, with what came before the segment and the terms in it."""
+        glossary, hints = self._request.glossary, self._request.hints
+        if unit.earlier:
+            context = "\n".join(filter(None, (hints.context, unit.earlier)))
+            hints = replace(hints, context=context)
+        if not glossary:
+            return hints
+        unit.terms = glossary.occurring(unit.segment.text)
+        if not self._carries_hints:
+            return hints
+        return replace(hints, terms=prompted(unit.terms), emphatic=unit.emphatic)
 
     @property
-    def _carries_terms(self) -> bool:
+    def _carries_hints(self) -> bool:
         return self._engine.entry.prompt.carries_hints
 
     def _at_the_head(self, unit: Unit) -> Generation:
@@ -319,7 +340,7 @@ class Translation:
 
     def _again_for_terms(self, unit: Unit, reply: Reply) -> bool:
         """Try a segment again that lacks terms, once; none of it is out then."""
-        if unit.emphatic or not self._carries_terms or not missing(unit.terms, reply.text):
+        if unit.emphatic or not self._carries_hints or not missing(unit.terms, reply.text):
             return False
         self._count(unit.generation)
         unit.generation, unit.emphatic = None, True
@@ -331,7 +352,7 @@ class Translation:
             return Reply(None, hold=unit.has_keeps)
         text, room = unit.segment.text, generation.room
         may_not_fit = room is not None and room < len(text.encode())
-        may_miss_terms = bool(unit.terms) and self._carries_terms and not unit.emphatic
+        may_miss_terms = bool(unit.terms) and self._carries_hints and not unit.emphatic
         return Reply(LoopWatch(text), hold=may_not_fit or may_miss_terms or unit.has_keeps)
 
     async def _read(

@@ -23,6 +23,7 @@ class Unit:
     passage: Passage
     segment: Segment
     spared: bool = False  # it is in the target language already
+    earlier: str = ""  # what the model is told of the segments before
     halvings: int = 0  # half of a half ... of a segment that was tried in vain
     terms: tuple[Term, ...] = ()  # of the glossary, that occur in it
     emphatic: bool = False  # its terms were missing once
@@ -78,7 +79,10 @@ class Unit:
         return self._cut(halves(self.segment, language), self.halvings + 1)
 
     def _cut(self, segments: Iterable[Segment], halvings: int) -> list[Unit]:
-        return [Unit(self.passage, segment, halvings=halvings) for segment in segments]
+        return [
+            Unit(self.passage, segment, earlier=self.earlier, halvings=halvings)
+            for segment in segments
+        ]
 
     @property
     def place(self) -> tuple[int, int]:

@@ -10,8 +10,8 @@ import pytest
 
 from engine.echo import EchoEngine
 from engine.errors import BabelbrookError, CutShort, Repetitive
-from engine.generation import Decoding, Generation, Job
-from engine.models.catalogue import ModelEntry
+from engine.generation import NO_HINTS, Decoding, Generation, Hints, Job
+from engine.models.catalogue import ModelEntry, PromptSpec
 from engine.translation import formats
 from engine.translation.origin import Origin
 from engine.translation.parts import Part
@@ -238,3 +238,43 @@ def test_a_measurement_is_never_tried_again() -> None:
     assert failure is None
     assert "".join(seen).count("ja") == 60
     assert len(engine.jobs) == 2
+
+
+# Earlier segments
+
+
+def jobs_of(engine: ScriptedEngine, **fields: Any) -> list[Job]:
+    translate(engine, "One. Two. Three. Four.", **fields)
+    return engine.jobs
+
+
+def hinting(**entry: Any) -> ScriptedEngine:
+    prompt = PromptSpec(template="{hints}{text}")
+    return ScriptedEngine(lambda job: words(job.text), prompt=prompt, **entry)
+
+
+def test_a_model_is_told_the_segments_before_each_one() -> None:
+    context = {job.text: job.hints.context for job in jobs_of(hinting(), earlier=2)}
+    assert context == {"One.": "", "Two.": "One.", "Three.": "One.\nTwo.", "Four.": "Two.\nThree."}
+
+
+def test_the_request_s_own_context_comes_first() -> None:
+    jobs = jobs_of(hinting(), earlier=1, hints=Hints(context="A list."))
+    assert {job.hints.context for job in jobs if job.text == "Two."} == {"A list.\nOne."}
+
+
+def test_no_more_is_told_than_there_is_room_for() -> None:
+    class Small(ScriptedEngine):
+        def fits(
+            self, text: str, source_lang: str | None, target_lang: str, hints: Hints = NO_HINTS
+        ) -> bool:
+            return len(hints.context) <= 4
+
+    engine = Small(lambda job: words(job.text), prompt=PromptSpec(template="{hints}{text}"))
+    context = {job.text: job.hints.context for job in jobs_of(engine, earlier=2)}
+    assert context == {"One.": "", "Two.": "One.", "Three.": "Two.", "Four.": ""}
+
+
+def test_a_prompt_without_a_place_for_it_is_told_nothing() -> None:
+    engine = ScriptedEngine(lambda job: words(job.text))
+    assert {job.hints for job in jobs_of(engine, earlier=2)} == {NO_HINTS}
