@@ -10,8 +10,8 @@ from urllib.parse import quote
 from tornado.httputil import HTTPFile, HTTPInputError, parse_body_arguments
 
 from engine.errors import BadRequest
-from engine.translation import files, formats
-from engine.translation.files import Document, Progress
+from engine.translation import files
+from engine.translation.files import Document
 from engine.translation.translator import Translation
 from handlers import answers, sse
 from handlers.presence import watched
@@ -46,10 +46,10 @@ class FileHandler(TextStreaming):
             request = request.model_copy(update={"format": document.format})
             async with self.pool.lease(request.model) as self.engine:
                 await self.check(request)
-                progress = await self._take_apart(request, document)
-                translation = self.begin(request, progress.sample, parts=progress)
+                parts = await self.take_apart(request, document.text)
+                translation = self.begin(request, document.text, parts=parts)
                 try:
-                    await self._answer(translation, document, progress)
+                    await self._answer(translation, document)
                 finally:
                     self.end(translation)
                     self.usage()
@@ -73,19 +73,9 @@ class FileHandler(TextStreaming):
             raise BadRequest("'file' is required, and just one.", "file")
         return _request(fields), uploads["file"][0]
 
-    async def _take_apart(self, request: TranslateRequest, document: Document) -> Progress:
-        """The parts of the document, found beside the event loop. Raises BadRequest."""
-        ignore = frozenset(request.ignore_tags or ())
-        parts = await asyncio.to_thread(
-            lambda: list(formats.parts(document.format, document.text, ignore))
-        )
-        return Progress(parts)
-
-    async def _answer(
-        self, translation: Translation, document: Document, progress: Progress
-    ) -> None:
+    async def _answer(self, translation: Translation, document: Document) -> None:
         if "text/event-stream" in self.request.headers.get("Accept", ""):
-            await self._stream(translation, document, progress)
+            await self._stream(translation, document)
             return
         with watched(self):
             text = await translation.joined()
@@ -107,20 +97,16 @@ class FileHandler(TextStreaming):
         self.set_header("X-Content-Type-Options", "nosniff")
         self.write(data)
 
-    async def _stream(
-        self, translation: Translation, document: Document, progress: Progress
-    ) -> None:
+    async def _stream(self, translation: Translation, document: Document) -> None:
         stream = self.event_stream()
         stream.open()
         try:
-            await stream.run(
-                self._frames(translation, document, progress), translation.poke, _seen, str
-            )
+            await stream.run(self._frames(translation, document), translation.poke, _seen, str)
         except sse.ReaderGone:
             self.aborted = True
 
     async def _frames(
-        self, translation: Translation, document: Document, progress: Progress
+        self, translation: Translation, document: Document
     ) -> AsyncIterator[list[str]]:
         """A frame for each per cent that is done, then one with the file's text."""
         texts: list[str] = []
@@ -130,11 +116,10 @@ class FileHandler(TextStreaming):
                 if pieces:
                     self.observe(translation)
                     texts += pieces
-                frames = []
-                if progress.percent != told:
-                    told = progress.percent
-                    frames.append(sse.data({"status": "translating", "progress": told}))
-                yield frames
+                percent = min(99, 100 * translation.position // max(1, len(document.text)))
+                news = {"status": "translating", "progress": percent}
+                yield [sse.data(news)] if percent > told else []
+                told = max(told, percent)
             self.activity.go_on()
             end = {
                 "status": "done",

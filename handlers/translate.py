@@ -91,7 +91,8 @@ class TranslateStreamHandler(_OwnBody, TextStreaming, Following):
 
     async def _stream(self, request: TranslateRequest, text: str) -> None:
         """A stream that ends with its connection."""
-        translation = self.begin(request, text, self.unread_bytes)
+        parts = await self.take_apart(request, text)
+        translation = self.begin(request, text, self.unread_bytes, parts)
         stream = self.event_stream()
         stream.open()
         try:
@@ -121,8 +122,9 @@ class TranslateStreamHandler(_OwnBody, TextStreaming, Following):
         self, request: TranslateRequest, text: str, held: AsyncExitStack
     ) -> None:
         """A stream that goes on without its connection; it takes over what is `held` for it."""
+        parts = await self.take_apart(request, text)
         self._streams.make_room()
-        translation = self.begin(request, text, self.unread_bytes)
+        translation = self.begin(request, text, self.unread_bytes, parts)
         self.outlived = True
         stream = self._streams.start(
             self.owner, self._frames(translation, request), translation.cancel, held.pop_all()

@@ -41,6 +41,7 @@ _ALTERNATIVE_TEMPERATURE = 0.7
 _SAMPLED = 200  # parts of a document
 _SAMPLING_FIELDS = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty")
 
+_LONG = 50_000  # characters; some formats take 0.2 s to see that as many are theirs to the end
 _LOGGED = 1000  # characters of a text, where `log.texts` wants them in the access log
 
 
@@ -147,6 +148,15 @@ class Translating(BodyHandler):
         if status.queued >= self.config.limits.queue:
             raise Overloaded("Too many requests wait already.", status.wait_seconds)
 
+    async def take_apart(self, request: TranslateRequest, text: str) -> Iterable[Part]:
+        """The parts of a document, a long one's found without holding others up.
+
+        Raises BadRequest for what is not of the request's format.
+        """
+        if request.format == "text" or len(text) < _LONG:
+            return _parts(request, text)
+        return await asyncio.to_thread(_parts, request, text)
+
     def begin(
         self,
         request: TranslateRequest,
@@ -164,9 +174,9 @@ class Translating(BodyHandler):
             self.log_fields.setdefault("text", text[:_LOGGED])
         sample = text
         if parts is None:
-            parts = formats.parts(request.format, text, frozenset(request.ignore_tags or ()))
-            if request.format != "text":
-                sample, parts = _sampled(parts)
+            parts = _parts(request, text)
+        if request.format != "text":
+            sample, parts = _sampled(parts)
         source_lang, self._target_lang = self._languages(request)
         translation = Translation(
             self.engine,
@@ -305,7 +315,7 @@ class Translating(BodyHandler):
         return results
 
     async def _translate_one(self, request: TranslateRequest, text: str) -> Translated:
-        translation = self.begin(request, text)
+        translation = self.begin(request, text, parts=await self.take_apart(request, text))
         try:
             whole = await translation.joined()
         finally:
@@ -330,6 +340,10 @@ class Translating(BodyHandler):
             return (await self._translate_one(request, text)).text
         except (CutShort, Repetitive):  # that is the risk of a temperature
             return None
+
+
+def _parts(request: TranslateRequest, text: str) -> Iterable[Part]:
+    return formats.parts(request.format, text, frozenset(request.ignore_tags or ()))
 
 
 def _sampled(parts: Iterable[Part]) -> tuple[str, Iterable[Part]]:

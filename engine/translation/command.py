@@ -8,6 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -19,9 +20,10 @@ from engine.interface import Engine
 from engine.models.pool import Pool
 from engine.settings import Settings
 from engine.translation import client, files, formats, languages, origin
-from engine.translation.files import Document, Progress
+from engine.translation.files import Document
 from engine.translation.origin import Origin
 from engine.translation.output import Output, bar
+from engine.translation.parts import Part
 from engine.translation.translator import Translation, TranslationRequest
 
 USAGE = """\
@@ -42,6 +44,7 @@ python server.py translate README.md --to de -o README.de.md
 
 _WITH_VALUE = ("--to", "--from", "--format", "--ignore-tags", "--server", "--key-file", "-o")
 _OWN = (*_WITH_VALUE, "--json")
+_SAMPLED = 100  # parts of a document that tell its language
 _BROKEN_PIPE = 141  # as a shell tells of a program that SIGPIPE has ended
 
 MakeEngine = Callable[[Settings], Coroutine[Any, Any, Pool]]
@@ -174,13 +177,13 @@ def _translate_here(
     quiet = "warning" if settings.log.level == "info" else settings.log.level
     log.set_up(settings.log.model_copy(update={"level": quiet}))
     document = wish.document
-    progress = Progress(list(formats.parts(document.format, document.text, wish.ignore)))
+    parts = list(formats.parts(document.format, document.text, wish.ignore))
 
     async def work() -> None:
         engine = await make_engine(settings)
         try:
             await engine.start()
-            await _write(engine, settings, wish, progress, output)
+            await _write(engine, settings, wish, parts, output)
         finally:
             engine.stop()
             while not engine.stopped:
@@ -190,23 +193,24 @@ def _translate_here(
 
 
 async def _write(
-    engine: Engine, settings: Settings, wish: _Wish, progress: Progress, output: Output
+    engine: Engine, settings: Settings, wish: _Wish, parts: Sequence[Part], output: Output
 ) -> None:
     entry = engine.entry
     target = languages.choose(wish.target or settings.translation.target_lang, entry.target_langs)
-    source = await _origin(engine, wish, progress, target)
+    source = await _origin(engine, wish, parts, target)
     sampling = Sampling(**entry.sampling.model_dump())
-    request = TranslationRequest(progress, source, target, sampling=sampling)
+    request = TranslationRequest(parts, source, target, sampling=sampling)
     translation = Translation(engine, request, settings.engine.lookahead)
     async for texts in translation.pieces():
-        output.write("".join(texts), progress.done)
+        output.write("".join(texts), translation.position)
     notes = [{"code": note.code, "message": note.message} for note in translation.notes]
     output.finish({"source_lang": source.language, "target_lang": target, "notes": notes})
 
 
-async def _origin(engine: Engine, wish: _Wish, progress: Progress, target: str) -> Origin:
+async def _origin(engine: Engine, wish: _Wish, parts: Sequence[Part], target: str) -> Origin:
     entry = engine.entry
     if wish.source.lower() != "auto":
         return origin.named(languages.choose(wish.source, entry.source_langs), target)
     await origin.prepare(entry)
-    return origin.detected(progress.sample, entry, target)
+    texts = islice((part.text for part in parts if part.text), _SAMPLED)
+    return origin.detected("\n".join(texts), entry, target)

@@ -5,13 +5,10 @@ from __future__ import annotations
 import codecs
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import PurePosixPath
 
 from engine.errors import BadRequest
-from engine.translation.parts import Part
 
 FORMAT_OF = {
     ".txt": "text",
@@ -38,7 +35,6 @@ _BOMS = (
 _DECLARED = re.compile(rb"""(?:encoding|charset)=["']?([A-Za-z0-9][\w.:-]{0,40})""")
 _HEAD = 2048  # bytes in which a declaration stands
 _LONGEST_NAME = 120  # characters
-_SAMPLE_PARTS = 100  # of a document, to tell its language
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,28 +113,3 @@ def _decoded(data: bytes, charset: str) -> str | None:
         return codecs.lookup(charset).decode(data, "strict")[0]
     except (LookupError, UnicodeError, ValueError):
         return None
-
-
-class Progress:
-    """The parts of a document, to be gone through once, and how much of it has been taken."""
-
-    def __init__(self, parts: Sequence[Part]) -> None:
-        self._parts = parts
-        self.total = sum(len(part.raw) for part in parts)  # characters
-        self.done = 0
-
-    def __iter__(self) -> Iterator[Part]:
-        for part in self._parts:
-            self.done += len(part.raw)
-            yield part
-
-    @property
-    def percent(self) -> int:
-        """Of the document; that it is whole is told by its end alone."""
-        return min(99, 100 * self.done // max(1, self.total))
-
-    @property
-    def sample(self) -> str:
-        """Text without markup, enough to tell its language."""
-        texts = (part.text for part in self._parts if part.text is not None)
-        return "\n".join(islice(texts, _SAMPLE_PARTS))

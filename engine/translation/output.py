@@ -80,4 +80,4 @@ def bar(name: str, total: int, wanted: bool) -> Iterator[Callable[[int], None]]:
     from tqdm import tqdm
 
     with tqdm(desc=name, total=total, unit="char", unit_scale=True, leave=False) as shown:
-        yield lambda done: shown.update(min(done, total) - shown.n)
+        yield lambda done: shown.update(max(0, min(done, total) - shown.n))

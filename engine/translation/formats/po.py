@@ -9,7 +9,7 @@ Source: https://www.gnu.org/software/gettext/manual/html_node/PO-Files.html
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from engine.errors import BadRequest
@@ -41,26 +41,30 @@ def parts(text: str, ignore: frozenset[str] = frozenset()) -> Iterator[Part]:
 
     Raises BadRequest with the line that is none of a catalogue.
     """
-    return merged(iter(list(_parts(text))))
+    return merged(_parts(text, list(_fields(text))))
 
 
-def _parts(text: str) -> Iterator[Part]:
-    message = _Message()
+def _fields(text: str) -> Iterator[re.Match[str]]:
+    """Where `msgid` and the like stand. Raises BadRequest."""
     at = 0
     while at < len(text):
-        line = _OTHER_LINE.match(text, at)
-        if line is not None:
-            yield Part(line[0])
-            at = line.end()
-            continue
         found = _FIELD.match(text, at)
-        if found is None:
+        if found is not None:
+            yield found
+        elif (found := _OTHER_LINE.match(text, at)) is None:
             number = text.count("\n", 0, at) + 1
             raise BadRequest(f"The text cannot be read as a PO file: line {number}.")
+        at = found.end()
+
+
+def _parts(text: str, fields: Sequence[re.Match[str]]) -> Iterator[Part]:
+    message = _Message()
+    at = 0
+    for found in fields:
         yield Part(text[at : found.start("value")])
         yield from _value(found, message)
-        yield Part(text[found.end("value") : found.end()])
-        at = found.end()
+        at = found.end("value")
+    yield Part(text[at:])
 
 
 def _value(found: re.Match[str], message: _Message) -> Iterator[Part]:

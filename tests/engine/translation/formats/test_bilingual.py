@@ -61,15 +61,16 @@ def test_each_empty_translation_gets_its_message(
 ) -> None:
     def written(fill: bool) -> str:
         return "\n".join(
-            f"{before}msgid {source}\nmsgstr {source if fill and not polib_text(old) else old}\n"
+            f"{before}msgid {source}\nmsgstr {source if fill and empty(old, source) else old}\n"
             for before, source, old in entries
         ).replace("\n", line_end)
 
     assert put_together(formats.parts("po", written(False)), cuts=cuts) == written(True)
 
 
-def polib_text(value: str) -> str:
-    return value.replace('"', "").strip()
+def empty(translation: str, source: str) -> bool:
+    """Whether a translation says nothing where its source says something."""
+    return not translation.strip('"\n ') and bool(source.strip('"\n '))
 
 
 def test_messages_are_read_as_they_are_meant() -> None:
