@@ -107,10 +107,10 @@ class Gate:
 
     def _set(self, settings: Settings, ring: KeyRing) -> None:
         proxies = Proxies(settings.server.trusted_proxies)
-        # Taking the last key away must not open a server to the world.
-        self.closed = bool(ring) or (self._public and not settings.server.insecure)
         if ring:
             self.state.open()
+        # From here on nothing fails. Taking the last key away must not open a server to the world.
+        self.closed = bool(ring) or (self._public and not settings.server.insecure)
         self._ring = ring
         self.proxies = proxies
         self.origins = Origins(settings.server, public=self._public)

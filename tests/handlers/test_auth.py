@@ -11,10 +11,12 @@ from pathlib import Path
 import httpx
 import pytest
 
+from access.keys import AccessError
 from engine.echo import EchoEngine
 from engine.settings import Settings
 from handlers import make_application
 from handlers.activity import Activity
+from handlers.auth import Gate
 from handlers.base import BaseHandler
 from tests.conftest import ServerProcess
 from tests.faults.conftest import Peer, wait_until
@@ -244,6 +246,16 @@ def test_keys_change_without_a_restart(fresh: tuple[Keyed, list[ServerProcess]])
         reload(server)
         assert "nothing is changed" in server.log()
         assert http.get("/models", headers=bearer(second)).status_code == 200
+
+
+def test_a_reload_that_fails_changes_nothing(tmp_path: Path) -> None:
+    settings = Settings.model_validate({"data": {"folder": str(tmp_path)}})
+    gate = Gate(settings)
+    Keyed(tmp_path).add("web", "translate")
+    (tmp_path / "state.sqlite").write_text("something else, and no database" * 50)
+    with pytest.raises(AccessError, match="cannot be used"):
+        gate.reload(settings)
+    assert (gate.closed, gate.has_keys) == (False, False)
 
 
 def test_a_key_in_the_environment_is_as_good_as_one_in_the_file(
