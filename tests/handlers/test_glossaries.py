@@ -115,11 +115,13 @@ def test_a_repeated_text_costs_no_tokens_and_streams_the_same_frames(http: httpx
         "target_lang": "fr",
         "stream_options": {"usage": True},
     }
-    first, second, fresh = (
-        post_stream(http, **body, **more) for more in ({}, {}, {"cache": False})
-    )
+    first, fresh = post_stream(http, **body), post_stream(http, **body, cache=False)
+    for _ in range(20):  # nobody waits long for the memory, so a busy machine may miss it
+        second = post_stream(http, **body)
+        if second.events[0][1]["output_tokens"] == 0:
+            break
     assert first.texts == second.texts == fresh.texts
     assert len(first.texts) > 2
     tokens = [stream.events[0][1]["output_tokens"] for stream in (first, second, fresh)]
     assert tokens[0] == tokens[2] > tokens[1] == 0
-    assert 'babelbrook_memory_lookups_total{result="hit"} 1.0' in http.get("/metrics").text
+    assert 'babelbrook_memory_lookups_total{result="hit"} 1.0\n' in http.get("/metrics").text

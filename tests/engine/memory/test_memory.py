@@ -15,6 +15,7 @@ import pytest
 from engine.echo import EchoEngine
 from engine.errors import CutShort
 from engine.generation import Decoding, Generation, Hints, Job, Sampling
+from engine.memory import memory as module
 from engine.memory.memory import Memory, key_of_people
 from engine.memory.store import Entry, Store
 from engine.models.catalogue import PLAIN_CHAT
@@ -44,6 +45,12 @@ class Counting(EchoEngine):
         decoding.job = replace(job, text=job.text.translate(VOWELS))
         await super()._echo(decoding)
         decoding.job = job
+
+
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Enough for a busy machine."""
+    monkeypatch.setattr(module, "_PATIENCE", 30)
 
 
 @pytest.fixture
@@ -295,7 +302,10 @@ def test_a_memory_that_is_closed_is_asked_in_vain(memory: Memory) -> None:
     assert asyncio.run(main()) == 4
 
 
-def test_a_disk_that_is_slow_is_not_waited_for(memory: Memory) -> None:
+def test_a_disk_that_is_slow_is_not_waited_for(
+    memory: Memory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_PATIENCE", 0.05)
     release = asyncio.Event()
 
     async def main() -> list[str]:
