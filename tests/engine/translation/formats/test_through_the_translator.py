@@ -52,9 +52,18 @@ def test_a_document_comes_back_byte_for_byte(format_: str, data: st.DataObject) 
     assert echoed(format_, document) == document
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/server-behavior.md", "tests/data/page.html"])
-def test_so_does_a_page_of_our_own(page: str) -> None:
-    document = (ROOT / page).read_text("utf-8")
+@pytest.mark.parametrize(
+    "page",
+    [
+        "README.md",
+        "docs/server-behavior.md",
+        "tests/data/page.html",
+        "tests/data/nasty.html",
+        "tests/data/nasty.md",
+    ],
+)
+def test_so_does_a_page(page: str) -> None:
+    document = (ROOT / page).read_bytes().decode()
     assert echoed("html" if page.endswith("html") else "markdown", document) == document
 
 
