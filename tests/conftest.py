@@ -14,11 +14,21 @@ from typing import Any
 
 import httpx
 import pytest
+from hypothesis import HealthCheck, settings
 
 ROOT = Path(__file__).resolve().parents[1]
 MODEL = ROOT / "models" / "tatoeba-mini-q8_0.gguf"
 SENTENCES = ROOT / "tests" / "data" / "sentences.txt"
 START_SECONDS = 60.0
+
+# How long an example takes, or its making, tells how busy the machine is.
+settings.register_profile(
+    "patient",
+    settings.get_profile(settings.get_current_profile_name()),
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("patient")
 
 
 # Whole folders and files that `make test-quick` leaves out, beside the tests that are marked.
