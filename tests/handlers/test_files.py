@@ -12,6 +12,7 @@ import pytest
 
 from tests.conftest import ROOT, ServerProcess
 from tests.engine.translation.formats.test_markdown import skeleton
+from tests.handlers.conftest import post_stream
 
 PAGE = (ROOT / "tests" / "data" / "page.html").read_bytes()
 XML = b'<?xml version="1.0"?>\r\n<r>\n  <p>Hello  <b>there</b> &#233;</p></r>\n'
@@ -144,6 +145,28 @@ def test_a_form_without_one_file_is_refused(echo: httpx.Client) -> None:
 def test_elements_can_be_left_alone(echo: httpx.Client) -> None:
     answer = send(echo, "a.xml", b"<a><b>x</b><c>y</c></a>", ignore_tags="b, c")
     assert answer.content == b"<a><b>x</b><c>y</c></a>"
+
+
+@pytest.mark.parametrize(
+    ("format_", "document"), [("html", PAGE.decode()), ("json", '{"a": ["b c", "\\u00e9"]}')]
+)
+def test_a_document_in_a_request_is_streamed_as_it_is_answered(
+    echo: httpx.Client, format_: str, document: str
+) -> None:
+    body = {"text": document, "format": format_, "target_lang": "de", "source_lang": "en"}
+    assert echo.post("/translate", json=body).json()["translation"] == document
+    assert post_stream(echo, **body).joined == document
+
+
+@pytest.mark.parametrize("path", ["/translate", "/translate/stream"])
+def test_a_document_that_is_not_of_its_format_is_refused_before_a_stream(
+    echo: httpx.Client, path: str
+) -> None:
+    long = "<a>" + "<b>x</b>" * 10_000
+    for text in ("<a>\n<b></a>", long):
+        answer = echo.post(path, json={"text": text, "format": "xml", "source_lang": "en"})
+        assert answer.status_code == 400
+        assert answer.json()["error"].startswith("The text cannot be read as XML: ")
 
 
 @pytest.mark.slow
