@@ -9,7 +9,7 @@ BIN := .venv/bin
 CLIENTS := tests/clients/node/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-quick lint format config train bench bench-quick bench-connections soak clean FORCE
+.PHONY: help run test test-quick lint format config train bench bench-quick bench-connections soak screenshots clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -53,6 +53,10 @@ bench-connections: .venv/.bench ## 10,000 idle dashboards, beside sse-starlette 
 
 soak: .venv/.run ## 20,000 streams that end as they like, at most 10 minutes; ARGS is passed on
 	@exec $(BIN)/python -m bench.soak $(ARGS)
+
+screenshots: .venv/.dev $(CLIENTS) ## the pictures of the pages in README, made by their tests
+	@mkdir -p docs/images
+	@SCREENSHOTS=docs/images $(BIN)/python -m pytest -q tests/web -k "fits_a_phone or what_the_server_does"
 
 clean: ## remove the environments and caches; built wheels stay in the user's cache folder
 	rm -rf .venv .venv-train .pytest_cache .mypy_cache .ruff_cache .hypothesis tests/clients/node/node_modules

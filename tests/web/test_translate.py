@@ -46,7 +46,6 @@ def test_it_translates_while_one_types(page: Page, server: ServerProcess) -> Non
     expect(page.locator("#target")).to_have_attribute("lang", "de")
     # For screen readers it is told once, when it is complete and nobody types.
     expect(page.locator("#announcer")).to_have_text(translated(server, GREETING))
-    shoot(page, "translate")
 
 
 def test_the_embedded_model_is_said_to_be_for_trying(page: Page) -> None:
@@ -119,7 +118,30 @@ def test_a_file_that_is_no_text_is_refused_in_words(page: Page) -> None:
     page.locator("#file").set_input_files(
         {"name": "a.bin", "mimeType": "application/octet-stream", "buffer": b"\xff\x00\xfe"}
     )
-    expect(page.locator(".file")).to_contain_text("not plain text in UTF-8")
+    expect(page.locator(".file .problem")).to_be_visible()
+    expect(page.get_by_role("button", name="Try again: a.bin")).to_be_visible()
+
+
+def test_the_language_is_detected_and_doubts_are_shown(page: Page) -> None:
+    page.locator("#source").fill("Guten Morgen, wo ist hier bitte der nächste Bahnhof?")
+    expect(page.locator("#detected")).to_have_text("Detected: German · Deutsch")
+    expect(page.locator("#checks")).to_be_visible()
+    page.locator("#source").fill("Where is the nearest station, please?")
+    expect(page.locator("#detected")).to_have_text("Detected: English")
+
+
+def test_terms_of_the_glossary_are_asked_for_and_looked_for(page: Page) -> None:
+    page.locator("#source").fill("Where is the station?")
+    expect(page.locator("#copy")).to_be_enabled()
+    page.keyboard.press("Alt+Shift+G")
+    page.get_by_label("Term 1", exact=True).fill("station")
+    page.get_by_label("Translation 1").fill("Haltestelle")
+    assert violations(page) == []
+    page.keyboard.press("Escape")
+    expect(page.locator("#glossary")).to_have_text("Glossary 1")
+    expect(page.locator("#checks")).to_contain_text("Haltestelle")
+    page.reload()
+    expect(page.locator("#glossary")).to_have_text("Glossary 1")
 
 
 # Languages --------------------------------------------------------------------------------------
@@ -306,10 +328,10 @@ def test_all_of_it_works_by_keyboard(open_page: Open, echo: ServerProcess) -> No
     expect(page.locator("#target")).to_have_text("Hello.")
     expect(page.locator("#copy")).to_be_enabled()
     order = []
-    for _ in range(4):
+    for _ in range(5):
         page.keyboard.press("Tab")
         order.append(page.evaluate("document.activeElement.id"))
-    assert order == ["open-file", "clear", "target", "copy"]
+    assert order == ["open-file", "clear", "target", "glossary", "copy"]
     page.keyboard.press("Alt+Shift+M")
     expect(page.locator("#models")).to_be_visible()
     page.keyboard.press("Escape")

@@ -57,8 +57,9 @@ async function get(path, signal) {
   return reaching(answer.json(), signal);
 }
 
-async function* stream(path, json, signal) {
-  const { body } = await ask(path, { method: "POST", json, signal });
+async function* stream(path, options) {
+  const { signal } = options;
+  const { body } = await ask(path, { method: "POST", ...options });
   const source = events(body);
   try {
     for (;;) {
@@ -75,6 +76,7 @@ export const logIn = (key) => ask("login", { method: "POST", json: { key } });
 export const logOut = () => ask("logout", { method: "POST" });
 export const ready = (signal) => get("ready", signal);
 export const languages = () => get("languages");
+export const detect = async (text, signal) => (await ask("detect", { method: "POST", json: { text }, signal })).json();
 export const models = async () => (await get("models")).models;
 
 /**
@@ -82,7 +84,7 @@ export const models = async () => (await get("models")).models;
  * the stream too, and Lost for a stream that breaks off.
  */
 export async function* translate(request, signal) {
-  for await (const { event, data } of stream("translate/stream", request, signal)) {
+  for await (const { event, data } of stream("translate/stream", { json: request, signal })) {
     if (data === "[DONE]") return;
     const value = JSON.parse(data);
     if (event === "message" && value.error) throw new Refused(value.error, value.code);
@@ -91,9 +93,27 @@ export async function* translate(request, signal) {
   throw new Lost("The translation broke off.");
 }
 
+/**
+ * The translation of a file, behind its progress: objects with `status`, the last one "done" with `filename` and
+ * `text`. `fields` are those of a request. Throws as `translate` does.
+ */
+export async function* translateFile(file, fields, signal) {
+  const body = new FormData();
+  for (const [name, value] of Object.entries(fields)) body.append(name, value);
+  body.append("file", file);
+  const headers = { Accept: "text/event-stream" };
+  for await (const { data } of stream("translate/file", { body, headers, signal })) {
+    const news = JSON.parse(data);
+    if (news.error) throw new Refused(news.error, news.code);
+    yield news;
+    if (news.status === "done") return;
+  }
+  throw new Lost("The translation broke off.");
+}
+
 /** What a switch to a model has to tell: objects with `status`. The last is "ready"; failures are thrown. */
 export async function* selectModel(model, signal) {
-  for await (const { data } of stream("models/select", { model }, signal)) {
+  for await (const { data } of stream("models/select", { json: { model }, signal })) {
     const news = JSON.parse(data);
     if (news.status === "error") throw new Refused(news.message, news.code);
     yield news;

@@ -9,20 +9,25 @@ const LONG = 240; // characters from which on the type is smaller
 export class Desk {
   #output;
   #announcer;
+  #remarks;
+  #source = ""; // the text that is being translated
   #countdown = 0;
   #language = "";
 
-  constructor(output, announcer) {
+  constructor(output, announcer, remarks) {
+    this.#remarks = remarks;
     this.#output = output;
     this.#announcer = announcer;
   }
 
-  /** The language of the next translation. */
-  set language(code) {
-    this.#language = code;
+  /** What is translated next, and into which language. */
+  next(source, language) {
+    this.#source = source;
+    this.#language = language;
   }
 
   began() {
+    this.#remarks.clear();
     this.#output.begin();
     this.#output.language = this.#language;
     this.#announcer.hush();
@@ -34,7 +39,10 @@ export class Desk {
     this.#output.append(text);
   }
 
-  extra() {}
+  extra(event, data) {
+    if (event === "checks") this.#remarks.checks(data, this.#source);
+    if (event === "usage") this.#remarks.notes(data.notes);
+  }
 
   done() {
     this.#output.end();
@@ -65,6 +73,7 @@ export class Desk {
 
   clear() {
     this.#output.clear();
+    this.#remarks.clear();
     this.#announcer.hush();
     this.#message();
     this.#state("");

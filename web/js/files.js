@@ -3,8 +3,6 @@
 import * as api from "./api.js";
 import { make } from "./dom.js";
 
-const LARGEST = 16 * 2 ** 20; // bytes; the server's own limit is told by its refusal
-
 export class Files {
   #list;
   #options;
@@ -52,7 +50,7 @@ class Job {
   #list;
   #card;
   #note = make("p", { className: "note" });
-  #bar = make("progress", { max: 1 });
+  #bar = make("progress", { max: 100 });
   #actions = make("div", { className: "actions" });
 
   constructor(file, options, list) {
@@ -70,22 +68,25 @@ class Job {
   async #translate(options) {
     this.#note.textContent = "Translating";
     try {
-      const text = await readText(this.#file);
-      const parts = [];
-      for await (const { event, data } of api.translate({ ...options, text }, this.#abort.signal)) {
-        if (event === "message") parts.push(data);
+      for await (const news of api.translateFile(this.#file, options, this.#abort.signal)) {
+        if (news.status === "done") this.#finish(news);
+        else this.#tell(news.progress);
       }
-      this.#finish(new Blob(parts, { type: "text/plain;charset=utf-8" }), options.target_lang);
     } catch (error) {
       if (!this.#abort.signal.aborted) this.#fail(error, options);
     }
   }
 
-  #finish(blob, language) {
+  #tell(percent) {
+    this.#bar.value = percent;
+    this.#card.dataset.progress = percent;
+  }
+
+  #finish({ filename, text }) {
     this.#end("Translated.");
-    const url = URL.createObjectURL(blob);
+    const url = URL.createObjectURL(new Blob([text], { type: "text/plain;charset=utf-8" }));
     const link = make("a", { className: "button small main", href: url, textContent: "Save" });
-    link.download = savedAs(this.#file.name, language);
+    link.download = filename;
     this.#actions.append(link);
     this.#offer("Remove", () => {
       URL.revokeObjectURL(url);
@@ -122,26 +123,4 @@ class Job {
     this.#card.remove();
     this.#list.hidden = this.#list.childElementCount === 0;
   }
-}
-
-/** Its text. Throws an Error with a sentence. */
-async function readText(file) {
-  if (file.size > LARGEST) throw new Error("The file is too large to be sent.");
-  const text = await decoded(file);
-  if (!text.trim()) throw new Error("The file is empty.");
-  return text;
-}
-
-async function decoded(file) {
-  try {
-    return new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer());
-  } catch {
-    throw new Error("The file is not plain text in UTF-8.");
-  }
-}
-
-/** "notes.txt" translated to Japanese is "notes.ja.txt". */
-function savedAs(name, language) {
-  const dot = name.lastIndexOf(".");
-  return dot > 0 ? `${name.slice(0, dot)}.${language}${name.slice(dot)}` : `${name}.${language}`;
 }

@@ -46,7 +46,7 @@ export class Pickers {
     this.#known = new Map(languages.map((language) => [language.code, language]));
     this.#names = new Map(languages.map(({ code, name, native_name }) => [code, label(name, native_name)]));
     const options = inOrder([...this.#known.keys()].map((code) => this.#option(code)));
-    if (languages.length > 1) options.unshift(make("option", { value: AUTO, textContent: "Detect language" }));
+    options.unshift(make("option", { value: AUTO, textContent: "Detect language" }));
     const wanted = this.source || recall("source");
     this.#source.replaceChildren(...options);
     choose(this.#source, wanted);

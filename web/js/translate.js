@@ -5,11 +5,14 @@ import { Announcer } from "./announcer.js";
 import { copy } from "./clipboard.js";
 import { Connection } from "./connection.js";
 import { Desk } from "./desk.js";
+import { Detection } from "./detection.js";
 import { $, setUpDialog } from "./dom.js";
 import { Files } from "./files.js";
+import { GlossaryPanel } from "./glossary.js";
 import { AUTO, Pickers } from "./languages.js";
 import { Models } from "./models.js";
 import { Output } from "./output.js";
+import { Remarks } from "./remarks.js";
 import { setUpShortcuts } from "./shortcuts.js";
 import { setUpTheme } from "./theme.js";
 import { Translator } from "./translation.js";
@@ -21,9 +24,15 @@ const source = $("source");
 const connection = new Connection();
 const output = new Output($("target"));
 const announcer = new Announcer($("announcer"));
-const desk = new Desk(output, announcer);
+const remarks = new Remarks({ box: $("checks"), title: $("checks-title"), list: $("checks-list") });
+const desk = new Desk(output, announcer, remarks);
 const translator = new Translator(desk, connection);
 const pickers = new Pickers($("source-lang"), $("target-lang"), () => languagesChanged());
+const detection = new Detection(showDetected);
+const glossary = new GlossaryPanel(
+  { dialog: $("glossary-panel"), rows: $("glossary-rows"), add: $("glossary-add"), count: $("glossary-count") },
+  () => translate(),
+);
 const models = new Models(
   {
     dialog: $("models"),
@@ -42,23 +51,38 @@ function options() {
 
 function translate(delay = 0) {
   desk.measure(source.value);
+  detection.look(pickers.source === AUTO ? source.value : "");
   if (!source.value.trim() || !pickers.target) {
     translator.want(null);
     desk.clear();
     return;
   }
-  desk.language = pickers.target;
-  translator.want({ ...options(), text: source.value }, delay);
+  desk.next(source.value, pickers.target);
+  translator.want({ ...options(), ...extras(), text: source.value }, delay);
+}
+
+/** Fields for texts that are typed. */
+function extras() {
+  const { terms } = glossary;
+  const asked = { stream_options: { checks: true, usage: true } };
+  return terms.length ? { ...asked, glossary: terms } : asked;
+}
+
+function showDetected(language) {
+  source.lang = language ?? "";
+  $("detected").textContent = language ? `Detected: ${pickers.name(language)}` : "";
+  showSwap();
 }
 
 function languagesChanged() {
   source.lang = pickers.source === AUTO ? "" : pickers.source;
+  glossary.language = pickers.target;
   showSwap();
   translate();
 }
 
 function showSwap() {
-  const possible = pickers.swappable(null);
+  const possible = pickers.swappable(detection.language);
   $("swap").disabled = !possible;
   $("swap").title = possible ? "Swap languages" : "The model does not translate the other way";
 }
@@ -66,7 +90,7 @@ function showSwap() {
 function swap() {
   if ($("swap").disabled) return false;
   const text = output.text;
-  pickers.swap(null);
+  pickers.swap(detection.language);
   if (text) source.value = text;
   languagesChanged();
 }
@@ -133,6 +157,7 @@ function listen() {
   for (const id of ["model", "trial-choose"]) {
     $(id).addEventListener("click", () => $("models").showModal());
   }
+  $("glossary").addEventListener("click", () => $("glossary-panel").showModal());
   $("show-shortcuts").addEventListener("click", () => $("shortcuts").showModal());
   let seen = Date.now();
   document.addEventListener("visibilitychange", () => {
@@ -147,6 +172,7 @@ const shortcuts = [
   { code: "KeyC", held: ["alt", "shift"], does: "Copy the translation", run: () => $("copy").click() },
   { code: "KeyS", held: ["alt", "shift"], does: "Swap the languages", run: () => $("swap").click() },
   { code: "KeyO", held: ["alt", "shift"], does: "Translate a file", run: () => $("open-file").click() },
+  { code: "KeyG", held: ["alt", "shift"], does: "Edit the glossary", run: () => $("glossary-panel").showModal() },
   { code: "KeyM", held: ["alt", "shift"], does: "Choose a model", run: () => $("models").showModal() },
 ];
 
