@@ -23,7 +23,7 @@ from engine.translation.report import Done
 from engine.translation.segments import Segment, around, segments
 from engine.translation.unit import Unit
 
-_PENALTY = 1.3  # the repeat penalty of a second try, where a model has repeated itself
+_PENALTIES = (1.3, 1.8)  # repeat penalties of further tries, where a model repeats itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,11 +358,17 @@ class Translation:
     async def _read(
         self, unit: Unit, generation: Generation, reply: Reply
     ) -> AsyncIterator[list[str]]:
-        """Texts that can go out; a model that repeats itself is made to go on otherwise, once."""
+        """Texts that can go out; a model that repeats itself is made to go on otherwise."""
         async for texts in self._texts(generation, reply):
             yield texts
-        if reply.looping and (second := self._second_try(unit, generation, reply)) is not None:
-            async for texts in self._texts(second, reply):
+        for penalty in _PENALTIES:
+            if not reply.looping or self._cancelled:
+                return
+            further = self._further_try(unit, generation, reply, penalty)
+            if further is None:
+                return
+            generation = further
+            async for texts in self._texts(generation, reply):
                 yield texts
 
     async def _texts(self, generation: Generation, reply: Reply) -> AsyncIterator[list[str]]:
@@ -371,14 +377,16 @@ class Translation:
             if self._cancelled or reply.looping:
                 return
 
-    def _second_try(self, unit: Unit, first: Generation, reply: Reply) -> Generation | None:
+    def _further_try(
+        self, unit: Unit, former: Generation, reply: Reply, penalty: float
+    ) -> Generation | None:
         """Go on behind the last good word, with a repeat penalty; None where no room is left."""
-        first.cancel()
+        former.cancel()
         request, good = self._request, reply.good
         left = None if request.max_tokens is None else request.max_tokens - len(good)
         if left is not None and left <= 0:
             return None
-        penalty = max(_PENALTY, request.sampling.repeat_penalty)
+        penalty = max(penalty, request.sampling.repeat_penalty)
         job = replace(
             self._job(unit, ahead=False),
             answer="".join(good),
@@ -386,13 +394,13 @@ class Translation:
             max_tokens=left,
         )
         try:
-            second = self._engine.submit(job)
+            further = self._engine.submit(job)
         except ModelError:
             return None
-        self._count(first)
-        unit.generation = second
+        self._count(former)
+        unit.generation = further
         reply.restart(LoopWatch(unit.segment.text))
-        return second
+        return further
 
     def _error(self, unit: Unit, reply: Reply) -> BabelbrookError | None:
         """What is wrong with the answer, if it is not complete."""

@@ -186,10 +186,12 @@ def test_a_loop_ends_early_and_the_model_goes_on_behind_its_last_good_word() -> 
 def test_a_loop_that_goes_on_is_told_and_never_reaches_the_reader() -> None:
     engine = ScriptedEngine(lambda job: None)
     seen, failure = translate(engine, "So it is.")
-    assert "".join(seen).count("ja") <= 20
+    assert "".join(seen).count("ja") <= 30
     assert isinstance(failure, Repetitive)
     assert "characters 0 to 9." in failure.sentence
-    assert len(engine.jobs) == 2
+    penalties = [job.sampling.repeat_penalty for job in engine.jobs]
+    assert penalties == sorted(set(penalties))
+    assert len(penalties) == 3
 
 
 def test_a_loop_in_a_held_answer_is_tried_again_in_smaller_pieces() -> None:
