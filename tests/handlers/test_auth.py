@@ -272,6 +272,7 @@ def test_a_key_in_the_environment_is_as_good_as_one_in_the_file(
     assert httpx.get(f"{server.url}/models", headers=bearer(text)).status_code == 200
 
 
+@pytest.mark.slow
 def test_a_public_address_needs_keys_or_insecure(
     fresh: tuple[Keyed, list[ServerProcess]],
 ) -> None:
@@ -308,6 +309,7 @@ class TestLimits:
         assert 25 <= int(answers[2].headers["retry-after"]) <= 30
         assert httpx.post(url, json=BODY, headers=bearer(free)).status_code == 200
 
+    @pytest.mark.slow
     def test_a_key_that_has_used_its_tokens_waits_for_midnight_also_after_a_restart(
         self, fresh: tuple[Keyed, list[ServerProcess]]
     ) -> None:

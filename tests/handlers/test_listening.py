@@ -47,6 +47,7 @@ def started() -> Iterator[list[ServerProcess]]:
         server.close()
 
 
+@pytest.mark.slow
 class TestTls:
     """A certificate of the server's own."""
 
@@ -114,6 +115,7 @@ class TestTls:
             assert silent.recv(1) == b""
 
 
+@pytest.mark.slow
 def test_a_unix_socket_takes_the_place_of_a_port(
     tmp_path: Path, started: list[ServerProcess]
 ) -> None:
