@@ -89,6 +89,7 @@ def server(cable: Cable, start: Start) -> ServerProcess:
     """A server that waits for nobody longer than two seconds."""
     flags = {
         "host": "0.0.0.0",
+        "server.insecure": "true",
         "streams.dead_peer_timeout": "2",
         "streams.stall_timeout": "2",
         "streams.send_buffer": "200000",  # more than comes: nobody stalls, and the kernel decides
@@ -126,7 +127,7 @@ def test_a_peer_that_vanishes_between_requests_gives_its_connection_back(
 
 
 def test_connections_of_one_address_have_their_own_limit(cable: Cable, start: Start) -> None:
-    server = start("--host", "0.0.0.0", "--limits.connections_per_address", "2")
+    server = start("--host", "0.0.0.0", "--insecure", "--limits.connections_per_address", "2")
     with baseline(server):
         near = [Peer(server.port) for _ in range(5)]  # loopback is not counted
         far = [cable.from_afar(lambda: Peer(server.port, "10.9.8.1")) for _ in range(3)]
