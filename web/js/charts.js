@@ -6,6 +6,7 @@ import * as format from "./format.js";
 import { MINUTES } from "./history.js";
 
 const HEIGHT = 7.5; // rem
+const LEAST = 60; // seconds across, where the server has just started
 
 /** title, columns of the history with their names, how values are written, and the least top of the axis. */
 const CHARTS = [
@@ -53,9 +54,12 @@ class Chart {
       padding: [8, 2, 0, 0],
       legend: { show: false },
       cursor: { sync: { key: sync.key }, y: false, drag: { x: false, y: false }, points: { size: 7 } },
-      scales: { x: { range: (chart, least, most) => [most - MINUTES * 60, most] }, y: { range: (chart, least, most) => [0, Math.max(this.#spec.top, 1.1 * (most ?? 0))] } },
+      scales: {
+        x: { range: (chart, least, most) => [Math.max(most - MINUTES * 60, Math.min(least, most - LEAST)), most] },
+        y: { range: (chart, least, most) => [0, Math.max(this.#spec.top, 1.1 * (most ?? 0))] },
+      },
       axes: [
-        { ...axis, grid: { show: false }, size: 1.5 * rem, space: 80, values: (chart, times) => times.map(clock) },
+        { ...axis, grid: { show: false }, size: 1.5 * rem, space: 90, values: (chart, times) => times.map(clock) },
         { ...axis, grid: { stroke: colour("--line"), width: 1 }, size: 3.4 * rem, space: 32, values: (chart, ticks) => ticks.map(this.#spec.write) },
       ],
       series: [{}, ...lines],
