@@ -18,14 +18,41 @@ from engine.translation.glossaries import Glossaries
 from handlers.activity import Activity
 from handlers.auth import Gate
 from handlers.base import UnknownPathHandler, log_access
+from handlers.deepl import (
+    DeepLLanguagesHandler,
+    DeepLTranslateHandler,
+    DeepLUsageHandler,
+    Usage,
+)
+from handlers.deepl_glossaries import Glossaries
+from handlers.deepl_glossary_handlers import (
+    DictionariesV3Handler,
+    EntriesV2Handler,
+    EntriesV3Handler,
+    GlossariesV2Handler,
+    GlossariesV3Handler,
+    GlossaryPairsHandler,
+    GlossaryV2Handler,
+    GlossaryV3Handler,
+)
 from handlers.detect import DetectHandler
+from handlers.document_handlers import (
+    DocumentResultHandler,
+    DocumentStatusHandler,
+    DocumentUploadHandler,
+    DownloadHandler,
+    TranslateFileHandler,
+)
+from handlers.documents import Documents
 from handlers.events import EventsHandler
 from handlers.feed import Feed
 from handlers.files import FileHandler
 from handlers.genai import GenAi
 from handlers.glossaries import NAME_PATTERN, GlossariesHandler, GlossaryHandler
 from handlers.http1 import Http1Application
+from handlers.immersive import DeepLXHandler, ImmersiveHandler
 from handlers.languages import LanguagesHandler
+from handlers.libretranslate import FrontendSettingsHandler
 from handlers.login import LoginHandler, LogoutHandler
 from handlers.metrics import MemoryReadings, Metrics
 from handlers.models import ModelsHandler, SelectHandler
@@ -83,6 +110,7 @@ def make_application(
         "glossaries": glossaries,
     }
     site = {"site": Site()}
+    documents = Documents()
     routes: list[Any] = [
         (r"/", WebHandler, site),
         (r"/dashboard", WebHandler, site),
@@ -115,6 +143,12 @@ def make_application(
             ResumeHandler,
             {"streams": streams, "settings": settings, "activity": activity},
         ),
+        *_deepl(translate, documents),
+        (r"/frontend/settings", FrontendSettingsHandler, {"pool": pool, "settings": settings}),
+        (r"/translate_file", TranslateFileHandler, {**translate, "documents": documents}),
+        (r"/download_file/([^/]+)", DownloadHandler, {"documents": documents}),
+        (r"/immersive", ImmersiveHandler, translate),
+        (r"/deeplx/translate", DeepLXHandler, translate),
         (r"/v1/chat/completions", ChatHandler, translate),
         (r"/v1/completions", CompletionHandler, translate),
         (r"/v1/models", ModelListHandler, {"pool": pool}),
@@ -151,3 +185,28 @@ def make_application(
     application.memory = memory
     application.gate = Gate(settings) if gate is None else gate
     return application
+
+
+def _deepl(translate: dict[str, Any], documents: Documents) -> list[Any]:
+    """DeepL's paths; `translate` is what all handlers that translate need."""
+    pool, settings = translate["pool"], translate["settings"]
+    usage, known = Usage(), Glossaries()
+    deepl = {**translate, "usage": usage, "deepl_glossaries": known}
+    glossaries = {"glossaries": known, "settings": settings}
+    kept = {"documents": documents, "body_limit": settings.limits.body_bytes}
+    return [
+        (r"/v2/translate", DeepLTranslateHandler, deepl),
+        (r"/v2/languages", DeepLLanguagesHandler, {"pool": pool}),
+        (r"/v2/usage", DeepLUsageHandler, {"usage": usage}),
+        (r"/v2/glossary-language-pairs", GlossaryPairsHandler, {"pool": pool}),
+        (r"/v2/glossaries", GlossariesV2Handler, glossaries),
+        (r"/v2/glossaries/([^/]+)", GlossaryV2Handler, glossaries),
+        (r"/v2/glossaries/([^/]+)/entries", EntriesV2Handler, glossaries),
+        (r"/v3/glossaries", GlossariesV3Handler, glossaries),
+        (r"/v3/glossaries/([^/]+)", GlossaryV3Handler, glossaries),
+        (r"/v3/glossaries/([^/]+)/entries", EntriesV3Handler, glossaries),
+        (r"/v3/glossaries/([^/]+)/dictionaries", DictionariesV3Handler, glossaries),
+        (r"/v2/document", DocumentUploadHandler, {**deepl, "documents": documents}),
+        (r"/v2/document/([^/]+)", DocumentStatusHandler, kept),
+        (r"/v2/document/([^/]+)/result", DocumentResultHandler, kept),
+    ]

@@ -16,7 +16,7 @@ from typing import Any
 from urllib.parse import quote
 
 import ujson
-from tornado.httputil import HTTPInputError, parse_body_arguments
+from tornado.httputil import HTTPFile, HTTPInputError, parse_body_arguments
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
 from access.keys import Key
@@ -262,17 +262,23 @@ class BodyHandler(BaseHandler):
         beginning = next(iter(self._chunks), b"").lstrip()
         if not kind.lower().startswith(_FORMS) or beginning.startswith(b"{"):
             return self.json_object()
+        return self.form()[0]
+
+    def form(self) -> tuple[dict[str, Any], dict[str, list[HTTPFile]]]:
+        """The fields and the files of a form. Raises BadRequest for what is none."""
+        kind = self.request.headers.get("Content-Type", "")
         arguments: dict[str, list[bytes]] = {}
+        files: dict[str, list[HTTPFile]] = {}
+        if not kind.lower().startswith(_FORMS):
+            raise BadRequest("The body must be a form.")
         try:
-            parse_body_arguments(
-                self.request.headers["Content-Type"], self.take_body(), arguments, {}
-            )
+            parse_body_arguments(kind, self.take_body(), arguments, files)
             texts = {name: [v.decode() for v in values] for name, values in arguments.items()}
         except (HTTPInputError, ValueError):
             raise BadRequest("Invalid form") from None
         fields = {name: found if len(found) > 1 else found[0] for name, found in texts.items()}
         self.take_key(fields)
-        return fields
+        return fields, files
 
     def text_body(self) -> str:
         """The body as text. Raises BodyTooLarge, and BadRequest for what is not UTF-8."""

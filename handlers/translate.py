@@ -10,6 +10,8 @@ from engine.errors import BadRequest
 from engine.translation.translator import Translation
 from handlers import answers, sse
 from handlers.extras import Extras
+from handlers.libretranslate import LibreTranslating
+from handlers.libretranslate_schemas import is_libretranslate
 from handlers.presence import watched
 from handlers.resume import Following, ResumableStreams
 from handlers.schemas import TranslateRequest, parse_translate
@@ -19,9 +21,9 @@ from handlers.translating import TextStreaming, Translating
 class _OwnBody(Translating):
     """Both endpoints take the same body."""
 
-    def read_request(self) -> TranslateRequest:
+    def read_request(self, body: dict[str, Any]) -> TranslateRequest:
         """Parse the body. Raises what is wrong with it."""
-        request, self._unknown = parse_translate(self.json_object())
+        request, self._unknown = parse_translate(body)
         self.check_size([request.text] if isinstance(request.text, str) else request.text)
         return request
 
@@ -31,32 +33,43 @@ class _OwnBody(Translating):
         return {"ignored": names} if names else {}
 
 
-class TranslateHandler(_OwnBody):
-    """The whole translation as JSON; a list of texts gives a list in the same order."""
+class TranslateHandler(_OwnBody, LibreTranslating):
+    """The whole translation as JSON; a list of texts gives a list in the same order.
 
-    key_in_body = True  # as LibreTranslate's clients send it
+    A body with `q` in place of `text` is LibreTranslate's.
+    """
 
     def reports(self, request: TranslateRequest) -> bool:
         return True
 
     async def post(self) -> None:
         with self.activity.request(self.cancel, self.progress):
-            request = self.read_request()
-            texts = [request.text] if isinstance(request.text, str) else request.text
-            async with self.pool.lease(request.model) as self.engine:
-                await self.check(request)
-                with watched(self):
-                    results = await self.translate_all(request, texts)
-            if self.aborted:
+            body = self.json_or_form()
+            if is_libretranslate(body):
+                answer = await self.answer_libretranslate(body)
+            else:
+                answer = await self._answer(body)
+            if answer is None:
                 return
             self.activity.go_on()
-            if isinstance(request.text, str):
-                answer = answers.single(results[0])
-            else:
-                answer = answers.several(results)
-            answer |= {"usage": self.usage(), **self.ignored(request)}
             self.write_json(answer)
             await self.finish_within(self.config.streams.stall_timeout)
+
+    async def _answer(self, body: dict[str, Any]) -> dict[str, Any] | None:
+        """The answer in our own shape; None where the client has left."""
+        request = self.read_request(body)
+        texts = [request.text] if isinstance(request.text, str) else request.text
+        async with self.pool.lease(request.model) as self.engine:
+            await self.check(request)
+            with watched(self):
+                results = await self.translate_all(request, texts)
+        if self.aborted:
+            return None
+        if isinstance(request.text, str):
+            answer = answers.single(results[0])
+        else:
+            answer = answers.several(results)
+        return answer | {"usage": self.usage(), **self.ignored(request)}
 
 
 class TranslateStreamHandler(_OwnBody, TextStreaming, Following):
@@ -77,7 +90,7 @@ class TranslateStreamHandler(_OwnBody, TextStreaming, Following):
 
     async def post(self) -> None:
         with self.activity.request(self.cancel, self.progress):
-            request = self.read_request()
+            request = self.read_request(self.json_object())
             async with AsyncExitStack() as held:
                 self.engine = await held.enter_async_context(self.pool.lease(request.model))
                 await self.check(request)
