@@ -24,7 +24,7 @@ from handlers.deepl import (
     DeepLUsageHandler,
     Usage,
 )
-from handlers.deepl_glossaries import Glossaries
+from handlers.deepl_glossaries import DeepLGlossaries
 from handlers.deepl_glossary_handlers import (
     DictionariesV3Handler,
     EntriesV2Handler,
@@ -58,6 +58,8 @@ from handlers.metrics import MemoryReadings, Metrics
 from handlers.models import ModelsHandler, SelectHandler
 from handlers.openai import ChatHandler, CompletionHandler
 from handlers.openai_models import ModelHandler, ModelListHandler
+from handlers.openapi import OpenApiHandler
+from handlers.openapi import document as openapi_document
 from handlers.ops import HealthHandler, MetricsHandler, ReadyHandler
 from handlers.readings import Readings
 from handlers.resume import ID_PATTERN, ResumableStreams, ResumeHandler
@@ -147,6 +149,8 @@ def make_application(
         (r"/frontend/settings", FrontendSettingsHandler, {"pool": pool, "settings": settings}),
         (r"/translate_file", TranslateFileHandler, {**translate, "documents": documents}),
         (r"/download_file/([^/]+)", DownloadHandler, {"documents": documents}),
+        (r"/openapi.json", OpenApiHandler, {"document": openapi_document()}),
+        (r"/docs", WebHandler, site),
         (r"/immersive", ImmersiveHandler, translate),
         (r"/deeplx/translate", DeepLXHandler, translate),
         (r"/v1/chat/completions", ChatHandler, translate),
@@ -190,7 +194,7 @@ def make_application(
 def _deepl(translate: dict[str, Any], documents: Documents) -> list[Any]:
     """DeepL's paths; `translate` is what all handlers that translate need."""
     pool, settings = translate["pool"], translate["settings"]
-    usage, known = Usage(), Glossaries()
+    usage, known = Usage(), DeepLGlossaries()
     deepl = {**translate, "usage": usage, "deepl_glossaries": known}
     glossaries = {"glossaries": known, "settings": settings}
     kept = {"documents": documents, "body_limit": settings.limits.body_bytes}

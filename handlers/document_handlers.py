@@ -75,7 +75,7 @@ class DocumentUploadHandler(DeepLTranslating, _FileTranslating):
         self, document: Document, wanted: TranslateRequest, read: files.Document
     ) -> None:
         try:
-            with self.activity.request(self.cancel):
+            with self.activity.request(self.cancel, self.progress):
                 await self.translate_into(document, wanted, read)
             self.characters.add(self.client, document.characters)
         except Exception as failure:
@@ -138,7 +138,7 @@ class TranslateFileHandler(LibreTranslating, _FileTranslating):
         self.documents = documents
 
     async def post(self) -> None:
-        with self.activity.request(self.cancel):
+        with self.activity.request(self.cancel, self.progress):
             fields, uploads = self.form()
             read = await self.read(uploads, None)
             wanted = self.wanted(parse_libretranslate({**fields, "q": "-"}), read.format)

@@ -54,8 +54,8 @@ class Documents:
     def find(self, document_id: str, key: object) -> Document:
         """Raises NotFound, also for a wrong key."""
         document = self._documents.get(document_id.upper())
-        given = key if isinstance(key, str) else ""
-        if document is None or not secrets.compare_digest(document.key, given.upper()[:100]):
+        given = key.upper() if isinstance(key, str) else ""
+        if document is None or not secrets.compare_digest(document.key.encode(), given.encode()):
             raise NotFound("There is no such document, or it is not kept any more.")
         return document
 

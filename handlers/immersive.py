@@ -58,7 +58,7 @@ class ImmersiveHandler(_Simple):
     """`POST /immersive`."""
 
     async def post(self) -> None:
-        with self.activity.request(self.cancel):
+        with self.activity.request(self.cancel, self.progress):
             request = parse(ImmersiveRequest, self.json_object())
             results = await self.results(
                 request.text_list,
@@ -83,7 +83,7 @@ class DeepLXHandler(_Simple):
         return {"code": error.status, "message": error.sentence}
 
     async def post(self) -> None:
-        with self.activity.request(self.cancel):
+        with self.activity.request(self.cancel, self.progress):
             request = parse(DeepLXRequest, self.json_object())
             results = await self.results(
                 [request.text],

@@ -18,7 +18,12 @@ from handlers.auth import PUBLIC
 from handlers.base import GetHandler, NotFound
 
 FOLDER = Path(__file__).resolve().parents[1] / "web"
-_PAGES = {"/": "index.html", "/dashboard": "dashboard.html", "/login": "login.html"}
+_PAGES = {
+    "/": "index.html",
+    "/docs": "docs.html",
+    "/dashboard": "dashboard.html",
+    "/login": "login.html",
+}
 _PAGES_WITH_KEY = _PAGES.keys() - {"/login"}
 _TYPES = {".js": "text/javascript", ".woff2": "font/woff2"}  # whatever the system believes
 _PACKED = (".css", ".html", ".js", ".svg")

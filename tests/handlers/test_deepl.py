@@ -152,6 +152,7 @@ def test_a_document_without_its_key_is_not_there(client: httpx.Client) -> None:
     made = client.post("/v2/document", files=files, data={"target_lang": "DE"}).json()
     path = f"/v2/document/{made['document_id']}"
     assert client.post(path, json={"document_key": "0" * 64}).status_code == 404
+    assert client.post(path, json={"document_key": "é"}).status_code == 404
     assert client.post(f"{path}/result", json={}).status_code == 404
     wrong = client.post("/v2/document", files={"file": ("a.exe", b"x")}, data={"target_lang": "DE"})
     assert wrong.status_code == 400
