@@ -19,8 +19,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import engine
-from access.keys import AccessError
 from engine import log
+from engine.access.keys import AccessError
 from engine.config import ConfigError, load, models_folder, read_command_line
 from engine.errors import BabelbrookError, ModelError, UnknownLanguage
 from engine.interface import Engine
@@ -63,7 +63,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def _manage(what: str, argv: Sequence[str]) -> int:
-    from access.command import run as manage_keys
+    from engine.access.command import run as manage_keys
     from engine.memory.command import run as manage_memory
     from engine.models.command import run as manage_models
     from engine.translation.command import run as translate

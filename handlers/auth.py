@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING
 
 from tornado.httputil import HTTPServerRequest
 
-from access import keyfile
-from access.keys import AccessError, Key, KeyRing, Role
-from access.rates import Bucket, Buckets, Rate
-from access.state import State, seconds_to_midnight
+from engine.access import keyfile
+from engine.access.keys import AccessError, Key, KeyRing, Role
+from engine.access.rates import Bucket, Buckets, Rate
+from engine.access.state import State, seconds_to_midnight
 from engine.errors import BabelbrookError
 from engine.settings import Settings
 from handlers.origins import Origins

@@ -19,7 +19,7 @@ import ujson
 from tornado.httputil import HTTPFile, HTTPInputError, parse_body_arguments
 from tornado.web import HTTPError, RequestHandler, stream_request_body
 
-from access.keys import Key
+from engine.access.keys import Key
 from engine.errors import BabelbrookError, BadRequest
 from handlers.auth import PUBLIC, Gate, Need, Unauthorized
 from handlers.origins import answer_preflight

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from http import HTTPStatus
 
-from access.state import SESSION_SECONDS
+from engine.access.state import SESSION_SECONDS
 from engine.errors import BadRequest
 from engine.settings import Settings
 from handlers.auth import COOKIE, PUBLIC

@@ -9,7 +9,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 
 from tornado.httputil import HTTPServerRequest
 
-from access.keys import AccessError
+from engine.access.keys import AccessError
 
 _UNIX_PEER = "0.0.0.0"  # Tornado's name for it, which no other peer has
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 
-from access.keys import AccessError
+from engine.access.keys import AccessError
 from engine.settings import Server
 
 

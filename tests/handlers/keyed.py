@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from access import keyfile
-from access.keys import Key, Role, generate
-from access.rates import Rate
+from engine.access import keyfile
+from engine.access.keys import Key, Role, generate
+from engine.access.rates import Rate
 from tests.conftest import ServerProcess
 
 ECHO = ("--engine", "echo", "--model", "none")

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from access.keys import AccessError
+from engine.access.keys import AccessError
 from engine.echo import EchoEngine
 from engine.settings import Settings
 from handlers import make_application

@@ -16,7 +16,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import NoReturn
 
-from access.keys import AccessError
+from engine.access.keys import AccessError
 
 logger = logging.getLogger("babelbrook.access")
 

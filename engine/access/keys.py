@@ -16,7 +16,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from access.rates import Rate
+from engine.access.rates import Rate
 from engine.errors import BabelbrookError
 
 _PREFIX = "bb"

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from access.rates import Bucket, Buckets, Rate
+from engine.access.rates import Bucket, Buckets, Rate
 
 
 def test_a_burst_may_take_all_and_the_next_one_waits_for_one() -> None:

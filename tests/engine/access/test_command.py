@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from access import keyfile
-from access.keys import Role
+from engine.access import keyfile
+from engine.access.keys import Role
 from engine.config import load
-from tests.access.conftest import Command, key_in
+from tests.engine.access.conftest import Command, key_in
 
 
 def test_a_key_is_shown_once_and_kept_as_a_hash(keys: Command, flags: list[str]) -> None:

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 from itertools import takewhile
 from typing import NoReturn
 
-from access import keyfile
-from access.keys import AccessError, Key, Role, generate
-from access.rates import Rate
-from access.state import State
+from engine.access import keyfile
+from engine.access.keys import AccessError, Key, Role, generate
+from engine.access.rates import Rate
+from engine.access.state import State
 from engine.config import ConfigError, read_command_line
 from engine.settings import Settings
 

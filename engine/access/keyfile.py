@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from access.keys import AccessError, Key, KeyRing
+from engine.access.keys import AccessError, Key, KeyRing
 from engine.config import data_folder
 from engine.settings import Settings
 

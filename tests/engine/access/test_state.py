@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from access import state as state_module
-from access.keys import AccessError
-from access.state import DAY, SESSION_SECONDS, State
+from engine.access import state as state_module
+from engine.access.keys import AccessError
+from engine.access.state import DAY, SESSION_SECONDS, State
 
 
 class Clock:
