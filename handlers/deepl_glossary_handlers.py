@@ -165,7 +165,7 @@ class GlossaryPairsHandler(DeepLHandler, GetHandler):
         pairs = dict.fromkeys(
             pair_of(source, target)
             for source in entry.source_langs
-            for target in entry.target_langs
+            for target in entry.targets(source)
         )
         languages = [
             {"source_lang": source, "target_lang": target}

@@ -25,7 +25,7 @@ class LanguagesHandler(GetHandler):
 
     def get(self) -> None:
         entry = self._entry()
-        self.write_json([_language(code, entry.target_langs) for code in entry.source_langs])
+        self.write_json([_language(code, entry.targets(code)) for code in entry.source_langs])
 
     def _entry(self) -> ModelEntry:
         """Raises UnknownModel."""

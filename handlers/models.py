@@ -56,6 +56,7 @@ class ModelsHandler(GetHandler):
             "commercial_use": entry.commercial_use,
             "source_langs": entry.source_langs,
             "target_langs": entry.target_langs,
+            "pivot": entry.pivot,
             "repository": entry.source.repository if entry.source else None,
             "pinned": entry.source.pinned if entry.source else None,
         }

@@ -245,8 +245,15 @@ class Translating(BodyHandler):
                 raise UnknownLanguage(f"'{name}' must be a string, one of {', '.join(known)}.")
         detect = source.lower() == "auto"
         code = None if detect else languages.choose(source, entry.source_langs)
+        target_code = self._target(request, target)
+        if code is not None:
+            entry.require_pair(code, target_code)
+        return code, target_code
+
+    def _target(self, request: TranslateRequest, target: str) -> str:
+        entry = self.engine.entry
         try:
-            return code, languages.choose(target, entry.target_langs)
+            return languages.choose(target, entry.target_langs)
         except UnknownLanguage:
             if request.target_lang is not None:
                 raise

@@ -185,7 +185,7 @@ def test_a_mistyped_setting_ends_the_start_with_status_2(
         (["--host", "256.1.1.1"], "Cannot listen on 256.1.1.1"),
         (["--host", "a..b"], "Cannot listen on a..b"),
         (["--translation.target_lang", "klingon"], "translation.target_lang: "),
-        (["--translation.source_lang", "ja"], "translation.source_lang: "),
+        (["--translation.source_lang", "it"], "translation.source_lang: "),
         (
             ["--models.entries", '[{"name": "a", "file": "a.gguf", "prompt": {"template": "x"}}]'],
             "models.entries is wrong",

@@ -155,7 +155,8 @@ class ModelEntry(BaseModel):
     `source_langs` and `target_langs` are BCP-47 codes; `langs` gives both. `commercial_use` says
     whether the licence allows it, None where nobody has looked. `context` is what a sequence holds
     where `engine.context` is auto, in tokens. `copies_keeps` says whether the model is shown what
-    must come out unchanged (placeholders, addresses, tags), or only the text between.
+    must come out unchanged (placeholders, addresses, tags), or only the text between. With a
+    `pivot` one side of every pair is that language.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -168,6 +169,7 @@ class ModelEntry(BaseModel):
     commercial_use: bool | None = None
     source_langs: Languages = WIDELY_SPOKEN
     target_langs: Languages = WIDELY_SPOKEN
+    pivot: Annotated[str, BeforeValidator(_code)] | None = None
     prompt: PromptSpec = PLAIN_CHAT
     segment: Literal["sentence", "paragraph"] = "paragraph"
     context: int | None = Field(default=None, ge=64)
@@ -188,6 +190,25 @@ class ModelEntry(BaseModel):
         if "file" not in full and isinstance(source, Mapping):
             full["file"] = str(source.get("file")).rpartition("/")[2]
         return full
+
+    def sources(self, target: str) -> tuple[str, ...]:
+        """The languages that it translates from into one of its target languages."""
+        return tuple(code for code in self.source_langs if self._pairs(code, target))
+
+    def targets(self, source: str) -> tuple[str, ...]:
+        """The languages that it translates into from one of its source languages."""
+        return tuple(code for code in self.target_langs if self._pairs(source, code))
+
+    def require_pair(self, source: str, target: str) -> None:
+        """Raises UnknownLanguage for two of its languages that it cannot translate between."""
+        if source != target and not self._pairs(source, target):
+            raise UnknownLanguage(
+                f"{self.name} does not translate from {source} into {target}: one of the two must"
+                f" be {self.pivot}."
+            )
+
+    def _pairs(self, source: str, target: str) -> bool:
+        return self.pivot is None or (source != target and self.pivot in (source, target))
 
     def require_source(self) -> Source:
         """Where the file can be had. Raises ModelError where nobody knows."""
@@ -223,8 +244,9 @@ EMBEDDED = ModelEntry(
     parameters=11_462_720,
     licence="CC BY 2.0 FR (training data: tatoeba.org via manythings.org/anki)",
     commercial_use=True,
-    source_langs=("en",),
-    target_langs=("ja", "de", "fr", "es", "zh"),
+    source_langs=("en", "ja", "de", "fr", "es", "zh"),
+    target_langs=("ja", "de", "fr", "es", "zh", "en"),
+    pivot="en",
     prompt=PromptSpec(template="<2{target_lang}>{text}<sep>", languages="code"),
     segment="sentence",
     copies_keeps=False,  # of 1,098 sentences with a placeholder or a URL it copied none right

@@ -210,7 +210,9 @@ async def _write(
 async def _origin(engine: Engine, wish: _Wish, parts: Sequence[Part], target: str) -> Origin:
     entry = engine.entry
     if wish.source.lower() != "auto":
-        return origin.named(languages.choose(wish.source, entry.source_langs), target)
+        source = languages.choose(wish.source, entry.source_langs)
+        entry.require_pair(source, target)
+        return origin.named(source, target)
     await origin.prepare(entry)
     texts = islice((part.text for part in parts if part.text), _SAMPLED)
     return origin.detected("\n".join(texts), entry, target)

@@ -74,18 +74,20 @@ def named(source: str, target: str) -> Origin:
 def detected(text: str, entry: ModelEntry, target: str) -> Origin:
     """The source of a text that comes without one.
 
-    A model of one source language is told that one, whatever the text is in; another one the
-    likeliest where it is likely enough, or where its prompt cannot do without.
+    Where only one language can be translated into the target, the model is told that one, whatever
+    the text is in; else the likeliest where it is likely enough, or where its prompt cannot do
+    without.
     """
     among = _among(entry)
     guesses = detect(text, among)
     best = guesses[0] if guesses and guesses[0].confidence >= LIKELY else None
-    language = match(best.language, entry.source_langs) if best else None
+    sources = entry.sources(target)
+    language = match(best.language, sources) if best else None
     note = None
     if best and language is None and best.confidence >= SURE:
-        note = _unsupported(best, entry)
+        note = _unsupported(best, entry, target)
     if language is None:
-        language = _fallback(guesses, entry)
+        language = _fallback(guesses, entry, sources)
     spared = Note(
         "same_language",
         f"What is {english_name(target)} already came back unchanged. Name the 'source_lang' to"
@@ -96,20 +98,20 @@ def detected(text: str, entry: ModelEntry, target: str) -> Origin:
     )
 
 
-def _unsupported(guess: Guess, entry: ModelEntry) -> Note:
+def _unsupported(guess: Guess, entry: ModelEntry, target: str) -> Note:
     return Note(
         "source_unsupported",
         f"The text seems to be {english_name(guess.language)}, which {entry.name} does not"
-        " translate from: its answer may make no sense.",
+        f" translate into {english_name(target)}: its answer may make no sense.",
     )
 
 
-def _fallback(guesses: list[Guess], entry: ModelEntry) -> str | None:
-    if len(entry.source_langs) == 1:
-        return entry.source_langs[0]
+def _fallback(guesses: list[Guess], entry: ModelEntry, sources: tuple[str, ...]) -> str | None:
+    if len(sources) == 1:
+        return sources[0]
     if not entry.prompt.needs_source:
         return None
-    known = (match(guess.language, entry.source_langs) for guess in guesses)
+    known = (match(guess.language, sources) for guess in guesses)
     return next(filter(None, known), None)
 
 

@@ -88,10 +88,12 @@ def test_too_much_is_a_413(client: httpx.Client) -> None:
 
 
 def test_languages_and_usage(client: httpx.Client) -> None:
-    assert client.get("/v2/languages").json() == [{"language": "EN", "name": "English"}]
+    sources = client.get("/v2/languages").json()
+    assert sources[0] == {"language": "EN", "name": "English"}
+    assert [each["language"] for each in sources] == ["EN", "JA", "DE", "FR", "ES", "ZH"]
     targets = client.get("/v2/languages", params={"type": "target"}).json()
     codes = [each["language"] for each in targets]
-    assert codes == ["JA", "DE", "FR", "ES", "ZH", "ZH-HANS"]
+    assert codes == ["JA", "DE", "FR", "ES", "ZH", "ZH-HANS", "EN-GB", "EN-US"]
     assert client.get("/v2/languages", params={"type": "x"}).status_code == 400
     before = client.get("/v2/usage").json()["character_count"]
     ask(client, [TEXT, TEXT])

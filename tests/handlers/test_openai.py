@@ -133,7 +133,7 @@ def test_the_selected_model_comes_first_and_its_aliases_after_it(client: httpx.C
     models = client.get("/v1/models").json()
     assert models["object"] == "list"
     names = [model["id"] for model in models["data"]]
-    languages = ("ja", "de", "fr", "es", "zh")
+    languages = ("ja", "de", "fr", "es", "zh", "en")
     assert names == ["tatoeba-mini", *(f"babelbrook/translate-{code}" for code in languages)]
     for model in models["data"]:
         assert client.get(f"/v1/models/{model['id']}").json() == model

@@ -167,7 +167,8 @@ def test_the_frames_of_the_reference_format_are_exact(client: httpx.Client) -> N
 
 
 def test_languages_in_libretranslates_shape(client: httpx.Client) -> None:
-    [english] = client.get("/languages").json()
+    english, japanese, *_ = client.get("/languages").json()
+    assert japanese["targets"] == ["en"]
     assert english == {
         "code": "en",
         "name": "English",
@@ -210,3 +211,11 @@ def test_json_answers_are_json(client: httpx.Client) -> None:
     assert answer.headers["content-type"] == "application/json; charset=utf-8"
     assert "etag" not in answer.headers  # hashing each answer would bring nothing
     json.loads(answer.text)
+
+
+def test_into_english_from_a_language_that_is_detected(client: httpx.Client) -> None:
+    body = {"text": "Wo ist der Bahnhof? Ich habe kein Geld.", "target_lang": "en"}
+    answer = client.post("/translate", json=body).json()
+    assert answer["detected_source_lang"] == "de"
+    assert answer["translation"].startswith("Where is the")
+    assert "notes" not in answer

@@ -76,6 +76,8 @@ export const logIn = (key) => ask("login", { method: "POST", json: { key } });
 export const logOut = () => ask("logout", { method: "POST" });
 export const ready = (signal) => get("ready", signal);
 export const languages = () => get("languages");
+/** What requests mean that leave it out, among others: {language: {target: {code}}}. */
+export const settings = () => get("frontend/settings");
 export const detect = async (text, signal) => (await ask("detect", { method: "POST", json: { text }, signal })).json();
 export const models = async () => (await get("models")).models;
 

@@ -18,6 +18,7 @@ export class Pickers {
   #target;
   #known = new Map(); // by code: {code, name, native_name, targets}
   #names = new Map(); // of all that occur
+  #usual; // the server's own target language
 
   /** `changed` is called when another language is chosen, by hand or because the old one is gone. */
   constructor(source, target, changed) {
@@ -41,8 +42,9 @@ export class Pickers {
     return this.#target.value;
   }
 
-  /** Take what `GET /languages` gave. What was chosen stays chosen where it can. */
-  fill(languages) {
+  /** Take what `GET /languages` gave. What was chosen stays chosen where it can; `usual` is the first target. */
+  fill(languages, usual) {
+    this.#usual = usual;
     this.#known = new Map(languages.map((language) => [language.code, language]));
     this.#names = new Map(languages.map(({ code, name, native_name }) => [code, label(name, native_name)]));
     const options = inOrder([...this.#known.keys()].map((code) => this.#option(code)));
@@ -58,7 +60,7 @@ export class Pickers {
     const everything = [...this.#known.values()].flatMap(({ targets }) => targets);
     const codes = new Set(from ? from.targets : everything);
     this.#target.replaceChildren(...inOrder([...codes].map((code) => this.#option(code))));
-    choose(this.#target, wanted ?? preferred(codes));
+    choose(this.#target, wanted ?? (codes.has(this.#usual) ? this.#usual : preferred(codes)));
   }
 
   #option(code) {

@@ -103,7 +103,8 @@ async function copyTranslation() {
 async function modelChanged(model) {
   $("trial").hidden = !model.embedded;
   $("trial-name").textContent = model.name;
-  pickers.fill(await api.languages());
+  const [languages, settings] = await Promise.all([api.languages(), api.settings()]);
+  pickers.fill(languages, settings.language.target.code);
   languagesChanged();
 }
 

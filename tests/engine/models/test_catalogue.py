@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.errors import ModelError
+from engine.errors import ModelError, UnknownLanguage
 from engine.models.catalogue import EMBEDDED, PLAIN_CHAT, SHIPPED, Catalogue, ModelEntry, find
 from engine.translation.languages import WIDELY_SPOKEN
 from engine.translation.prompts import PromptForm
@@ -224,3 +224,13 @@ def test_every_sentence_about_a_bad_entry_is_short() -> None:
     assert len(refusal(entry(name="x" * 10_000))) < 300
     assert len(refusal(entry(target_langs=["x" * 10_000]))) < 300
     assert len(refusal(entry(prompt={"template": "{" + "x" * 10_000 + "}"}))) < 300
+
+
+def test_a_model_with_a_pivot_translates_between_that_language_and_its_others() -> None:
+    assert EMBEDDED.sources("en") == ("ja", "de", "fr", "es", "zh")
+    assert EMBEDDED.sources("de") == ("en",)
+    assert EMBEDDED.targets("ja") == ("en",)
+    EMBEDDED.require_pair("ja", "en")
+    EMBEDDED.require_pair("de", "de")  # given back as it is
+    with pytest.raises(UnknownLanguage, match="one of the two must be en"):
+        EMBEDDED.require_pair("ja", "de")
