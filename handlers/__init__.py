@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 from tornado.httputil import HTTPServerRequest
@@ -67,6 +68,7 @@ from handlers.translate import TranslateHandler, TranslateStreamHandler
 from handlers.web import Site, WebHandler
 
 logger = logging.getLogger("babelbrook.http")
+Needs = dict[str, Any]  # what handlers that translate are given, by the names of `initialize`
 
 
 class Api(Http1Application):
@@ -91,74 +93,52 @@ def make_application(
 
     Without a `gate` there is one for the loopback interface.
     """
-    engine = pool = engine if isinstance(engine, Pool) else Pool(engine)
-    metrics = Metrics(engine)
-    gen_ai = GenAi(metrics.registry) if settings.metrics.gen_ai else None
-    catalogue = Catalogue(models_folder(settings), settings.models.entries)
+    pool = engine if isinstance(engine, Pool) else Pool(engine)
+    metrics = Metrics(pool)
     readings = Readings(pool, activity, metrics, settings.events.interval)
     feed = Feed(readings, metrics.dashboards, settings)
     streams = ResumableStreams(settings.streams)
     path = memory_path(settings)
-    glossaries = Glossaries(data_folder(settings) / "glossaries.sqlite")
     memory = None if path is None else Memory(path, settings.memory.room)
     if memory is not None:
         metrics.registry.register(MemoryReadings(memory))
-    translate = {
+    translate: Needs = {
         "pool": pool,
         "settings": settings,
         "activity": activity,
         "metrics": metrics,
         "memory": memory,
-        "glossaries": glossaries,
+        "glossaries": Glossaries(data_folder(settings) / "glossaries.sqlite"),
     }
-    site = {"site": Site()}
     documents = Documents()
-    routes: list[Any] = [
-        (r"/", WebHandler, site),
-        (r"/dashboard", WebHandler, site),
-        (r"/web/(?:.+)", WebHandler, site),
-        (r"/health", HealthHandler),
-        (r"/ready", ReadyHandler, {"pool": pool, "activity": activity}),
-        (r"/metrics", MetricsHandler, {"metrics": metrics}),
-        (r"/events", EventsHandler, {"feed": feed}),
-        (r"/languages", LanguagesHandler, {"pool": pool, "catalogue": catalogue}),
-        (r"/glossaries", GlossariesHandler, {"glossaries": glossaries}),
-        (
-            rf"/glossaries/({NAME_PATTERN})",
-            GlossaryHandler,
-            {"glossaries": glossaries, "settings": settings},
-        ),
-        (r"/detect", DetectHandler, {"pool": pool, "settings": settings, "activity": activity}),
-        (r"/models", ModelsHandler, {"pool": pool, "catalogue": catalogue}),
-        (
-            r"/models/select",
-            SelectHandler,
-            {"pool": pool, "settings": settings, "activity": activity},
-        ),
-        (r"/login", LoginHandler, {**site, "settings": settings}),
-        (r"/logout", LogoutHandler),
-        (r"/translate", TranslateHandler, translate),
-        (r"/translate/file", FileHandler, translate),
-        (r"/translate/stream", TranslateStreamHandler, {**translate, "streams": streams}),
-        (
-            rf"/translate/stream/({ID_PATTERN})",
-            ResumeHandler,
-            {"streams": streams, "settings": settings, "activity": activity},
-        ),
+    routes = [
+        *_pages(settings),
+        *_operations(translate, feed),
+        *_knowledge(translate),
+        *_translations(translate, streams),
+        *_openai(translate),
+        *_libretranslate(translate, documents),
         *_deepl(translate, documents),
-        (r"/frontend/settings", FrontendSettingsHandler, {"pool": pool, "settings": settings}),
-        (r"/translate_file", TranslateFileHandler, {**translate, "documents": documents}),
-        (r"/download_file/([^/]+)", DownloadHandler, {"documents": documents}),
-        (r"/openapi.json", OpenApiHandler, {"document": openapi_document()}),
-        (r"/docs", WebHandler, site),
-        (r"/immersive", ImmersiveHandler, translate),
-        (r"/deeplx/translate", DeepLXHandler, translate),
-        (r"/v1/chat/completions", ChatHandler, translate),
-        (r"/v1/completions", CompletionHandler, translate),
-        (r"/v1/models", ModelListHandler, {"pool": pool}),
-        (r"/v1/models/(.+)", ModelHandler, {"pool": pool}),
     ]
+    application = Api(
+        routes,
+        default_handler_class=UnknownPathHandler,
+        log_function=_counter(routes, metrics, pool, settings),
+        compress_response=False,
+        serve_traceback=False,
+    )
+    application.metrics, application.feed, application.streams = metrics, feed, streams
+    application.memory = memory
+    application.gate = Gate(settings) if gate is None else gate
+    return application
+
+
+def _counter(
+    routes: list[Any], metrics: Metrics, pool: Pool, settings: Settings
+) -> Callable[[Any], None]:
+    """What is done when an answer has ended: the access log and the metrics."""
     paths = {pattern for pattern, *_ in routes}
+    gen_ai = GenAi(metrics.registry) if settings.metrics.gen_ai else None
 
     def count(handler: Any) -> None:
         log_access(handler)
@@ -172,30 +152,104 @@ def make_application(
             gen_ai.count(entry.name, time.monotonic() - handler.begun, handler.log_fields)
 
     def log(handler: Any) -> None:
-        """Called when an answer has ended; an error would make Tornado answer once more."""
-        try:
+        try:  # an error would make Tornado answer once more
             count(handler)
         except Exception:
             logger.exception("A request could not be logged.")
 
-    application = Api(
-        routes,
-        default_handler_class=UnknownPathHandler,
-        log_function=log,
-        compress_response=False,
-        serve_traceback=False,
-    )
-    application.metrics, application.feed, application.streams = metrics, feed, streams
-    application.memory = memory
-    application.gate = Gate(settings) if gate is None else gate
-    return application
+    return log
 
 
-def _deepl(translate: dict[str, Any], documents: Documents) -> list[Any]:
-    """DeepL's paths; `translate` is what all handlers that translate need."""
-    pool, settings = translate["pool"], translate["settings"]
+def _only(needs: Needs, *names: str) -> Needs:
+    return {name: needs[name] for name in names}
+
+
+def _pages(settings: Settings) -> list[Any]:
+    """What browsers show, and the way in for them."""
+    site = {"site": Site()}
+    return [
+        (r"/", WebHandler, site),
+        (r"/dashboard", WebHandler, site),
+        (r"/docs", WebHandler, site),
+        (r"/web/(?:.+)", WebHandler, site),
+        (r"/login", LoginHandler, {**site, "settings": settings}),
+        (r"/logout", LogoutHandler),
+    ]
+
+
+def _operations(needs: Needs, feed: Feed) -> list[Any]:
+    """How the server is, and what it can do."""
+    return [
+        (r"/health", HealthHandler),
+        (r"/ready", ReadyHandler, _only(needs, "pool", "activity")),
+        (r"/metrics", MetricsHandler, _only(needs, "metrics")),
+        (r"/events", EventsHandler, {"feed": feed}),
+        (r"/openapi.json", OpenApiHandler, {"document": openapi_document()}),
+    ]
+
+
+def _knowledge(needs: Needs) -> list[Any]:
+    """Models, languages and glossaries."""
+    settings = needs["settings"]
+    models = {
+        "pool": needs["pool"],
+        "catalogue": Catalogue(models_folder(settings), settings.models.entries),
+    }
+    work = _only(needs, "pool", "settings", "activity")
+    return [
+        (r"/models", ModelsHandler, models),
+        (r"/models/select", SelectHandler, work),
+        (r"/languages", LanguagesHandler, models),
+        (r"/detect", DetectHandler, work),
+        (r"/glossaries", GlossariesHandler, _only(needs, "glossaries")),
+        (
+            rf"/glossaries/({NAME_PATTERN})",
+            GlossaryHandler,
+            _only(needs, "glossaries", "settings"),
+        ),
+    ]
+
+
+def _translations(needs: Needs, streams: ResumableStreams) -> list[Any]:
+    """Our own API."""
+    return [
+        (r"/translate", TranslateHandler, needs),
+        (r"/translate/file", FileHandler, needs),
+        (r"/translate/stream", TranslateStreamHandler, {**needs, "streams": streams}),
+        (
+            rf"/translate/stream/({ID_PATTERN})",
+            ResumeHandler,
+            {"streams": streams, **_only(needs, "settings", "activity")},
+        ),
+    ]
+
+
+def _openai(needs: Needs) -> list[Any]:
+    """OpenAI's paths."""
+    return [
+        (r"/v1/chat/completions", ChatHandler, needs),
+        (r"/v1/completions", CompletionHandler, needs),
+        (r"/v1/models", ModelListHandler, _only(needs, "pool")),
+        (r"/v1/models/(.+)", ModelHandler, _only(needs, "pool")),
+    ]
+
+
+def _libretranslate(needs: Needs, documents: Documents) -> list[Any]:
+    """LibreTranslate's paths that are not ours as well, and those of browser extensions."""
+    return [
+        (r"/frontend/settings", FrontendSettingsHandler, _only(needs, "pool", "settings")),
+        (r"/translate_file", TranslateFileHandler, {**needs, "documents": documents}),
+        (r"/download_file/([^/]+)", DownloadHandler, {"documents": documents}),
+        (r"/immersive", ImmersiveHandler, needs),
+        (r"/deeplx/translate", DeepLXHandler, needs),
+    ]
+
+
+def _deepl(needs: Needs, documents: Documents) -> list[Any]:
+    """DeepL's paths."""
+    pool, settings = needs["pool"], needs["settings"]
     usage, known = Usage(), DeepLGlossaries()
-    deepl = {**translate, "usage": usage, "deepl_glossaries": known}
+    deepl = {**needs, "usage": usage, "deepl_glossaries": known}
     glossaries = {"glossaries": known, "settings": settings}
     kept = {"documents": documents, "body_limit": settings.limits.body_bytes}
     return [

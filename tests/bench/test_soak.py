@@ -46,7 +46,7 @@ def test_a_claim_that_does_not_hold_is_said_so(verdict: Verdict, claim: str) -> 
 
 def test_streams_that_end_as_they_like_leave_nothing_behind() -> None:
     done = subprocess.run(
-        [sys.executable, "-m", "bench.soak", "--seconds", "40"],
+        [sys.executable, "-m", "bench.soak", "--seconds", "60"],
         cwd=ROOT,
         capture_output=True,
         text=True,

@@ -61,7 +61,8 @@ def test_a_clock_that_jumps_changes_nothing(
 
 def test_intervals_are_never_taken_from_the_wall_clock() -> None:
     """What remains names moments: the ids and the times of snapshots, when answers and glossaries
-    were made, and on which day a remembered translation was last used.
+    were made, on which day a remembered translation was last used, and what outlives a restart: the
+    day that a quota counts for and the end of a session.
     """
     uses = {
         path.relative_to(ROOT).as_posix()
@@ -72,4 +73,5 @@ def test_intervals_are_never_taken_from_the_wall_clock() -> None:
     assert uses <= {
         *("handlers/feed.py", "handlers/readings.py", "handlers/openai_shapes.py"),
         *("engine/memory/store.py", "engine/translation/glossaries.py"),
+        *("engine/access/state.py", "handlers/deepl_glossaries.py"),
     }
