@@ -51,6 +51,10 @@ DEEPL_ERROR = _object(message=STRING)
 DEEPLX_ERROR = _object(code=INTEGER, message=STRING)
 
 
+# A stream's schema is that of each of its events (OpenAPI before 3.2 has no other place for it).
+_EVENT = _object(data=STRING) | {"description": "An event; its data is JSON, or [DONE]."}
+
+
 @dataclass(frozen=True)
 class Answer:
     """An answer that is no error; `kind` is its media type, None where it has no body.
@@ -150,12 +154,12 @@ OPERATIONS: tuple[Operation, ...] = (
     ),
     _own(
         *("post", "/translate/stream", "Translate a text, token by token"),
-        _ok(STRING, _STREAM),
+        _ok(_EVENT, _STREAM),
         models=(TranslateRequest,),
     ),
     _own(
         *("get", "/translate/stream/{id}", "The rest of a stream that can be resumed"),
-        {**_ok(STRING, _STREAM), 204: Answer("There is no more.", None)},
+        {**_ok(_EVENT, _STREAM), 204: Answer("There is no more.", None)},
         parameters=(*_ID, _in_query("last_id")),
     ),
     _own("delete", "/translate/stream/{id}", "Cancel such a stream", _DONE, parameters=_ID),
@@ -187,13 +191,13 @@ OPERATIONS: tuple[Operation, ...] = (
     _own("get", "/models", "The models that are known", _ok(_object(models=_array(ANYTHING)))),
     _own(
         *("post", "/models/select", "Let a model answer; a stream tells how it goes"),
-        _ok(STRING, _STREAM),
+        _ok(_EVENT, _STREAM),
         body=_object(model=STRING),
     ),
     _own("get", "/health", "200 while the process lives", _ok(_object(status=STRING))),
     _own("get", "/ready", "200 when a model can answer", _ok(ANYTHING)),
     _own("get", "/metrics", "For Prometheus", _ok(STRING, _TEXT)),
-    _own("get", "/events", "Snapshots for dashboards, without end", _ok(STRING, _STREAM)),
+    _own("get", "/events", "Snapshots for dashboards, without end", _ok(_EVENT, _STREAM)),
     _own("get", "/openapi.json", "This document", _ok(ANYTHING)),
     # OpenAI's.
     _openai(
