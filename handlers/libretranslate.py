@@ -26,7 +26,6 @@ from handlers.translating import Translated, Translating
 
 # Codes of theirs that mean something else, or nothing, in BCP 47.
 _CODES = {"zt": "zh-Hant", "pb": "pt-BR"}
-_ALTERNATIVE_TEMPERATURE = 0.8
 
 
 class LibreTranslating(Translating):
@@ -45,16 +44,13 @@ class LibreTranslating(Translating):
         request = parse_libretranslate(fields)
         self._check_their_size(request.texts)
         wanted = self.wanted(request, request.format)
+        wanted = wanted.model_copy(update={"alternatives": request.alternatives})
         async with self.pool.lease(None) as self.engine:
             await self.check(wanted)
             with watched(self):
                 results = await self.translate_all(wanted, request.texts)
-                others = [
-                    await self.translate_all(_drawn(wanted, number), request.texts)
-                    for number in range(request.alternatives)
-                ]
         self.usage()
-        return None if self.aborted else _answer(request, results, others)
+        return None if self.aborted else _answer(request, results)
 
     def wanted(self, request: LibreTranslateRequest, format: str) -> TranslateRequest:
         """The same in our own words."""
@@ -78,30 +74,16 @@ class LibreTranslating(Translating):
             )
 
 
-def _drawn(wanted: TranslateRequest, number: int) -> TranslateRequest:
-    """The request for an alternative, the same every time."""
-    return wanted.model_copy(update={"temperature": _ALTERNATIVE_TEMPERATURE, "seed": number})
-
-
-def _answer(
-    request: LibreTranslateRequest, results: list[Translated], others: list[list[Translated]]
-) -> dict[str, Any]:
+def _answer(request: LibreTranslateRequest, results: list[Translated]) -> dict[str, Any]:
     """A text gives an object, a list one whose values are lists."""
     fields: dict[str, list[Any]] = {"translatedText": [result.text for result in results]}
     if request.source == "auto":
         fields["detectedLanguage"] = [_detected(result.origin) for result in results]
     if request.alternatives:
-        fields["alternatives"] = [
-            _different(result.text, [other[place].text for other in others])
-            for place, result in enumerate(results)
-        ]
+        fields["alternatives"] = [list(result.alternatives) for result in results]
     if isinstance(request.q, list):
         return dict(fields)
     return {name: values[0] for name, values in fields.items()}
-
-
-def _different(first: str, others: list[str]) -> list[str]:
-    return [text for text in dict.fromkeys(others) if text != first]
 
 
 def _detected(origin: Origin | None) -> dict[str, Any]:

@@ -15,8 +15,8 @@ the last one's prompt, and then go on in step, so that their next prompts come a
 
 _PUT_OFF = 2
 """Times in a row that a long prompt lets a short one go first. No gap holds both, or two short
-ones: the longest gaps of eight streams were 1.6 times those without prompts of 2,000 tokens, and
-2.5 times with both (0.5B parameters in Q4_0; docs/performance.md)."""
+ones: the longest gaps of eight streams were 1.3 to 2.2 times those without prompts of 2,000 tokens,
+and 2.5 times with both (`python -m bench.gaps`; docs/performance.md)."""
 
 EXACT = 60
 """Tokens. From 64 on, llama.cpp's flash attention on a CPU takes another way, whose logits differ

@@ -223,7 +223,7 @@ def small() -> Iterator[Callable[..., ServerProcess]]:
     processes: list[ServerProcess] = []
 
     def start(port: int = 0) -> ServerProcess:
-        limits = ("--engine", "echo", "--limits.text_bytes", "1000", "--limits.queue", "1")
+        limits = ("--engine", "echo", "--limits.text_bytes", "1000")
         processes.append(ServerProcess(*limits, "--server.port", str(port)))
         return processes[-1]
 
