@@ -29,7 +29,8 @@ from engine.translation.glossary import Glossary
 from engine.translation.origin import Note, Origin
 from engine.translation.parts import Part
 from engine.translation.report import Done
-from engine.translation.translator import Translation, TranslationRequest
+from engine.translation.request import TranslationRequest
+from engine.translation.translator import Translation
 from handlers import sse
 from handlers.activity import Activity
 from handlers.auth import TRANSLATE

@@ -24,7 +24,8 @@ from engine.translation.files import Document
 from engine.translation.origin import Origin
 from engine.translation.output import Output, bar
 from engine.translation.parts import Part
-from engine.translation.translator import Translation, TranslationRequest
+from engine.translation.request import TranslationRequest
+from engine.translation.translator import Translation
 
 USAGE = """\
 usage: python server.py translate TEXT|FILE|- --to LANG [--from LANG] [--format FORMAT] [-o FILE]

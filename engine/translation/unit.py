@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from engine.generation import Generation
 from engine.translation.glossary import Term
@@ -28,8 +28,19 @@ class Unit:
     terms: tuple[Term, ...] = ()  # of the glossary, that occur in it
     emphatic: bool = False  # its terms were missing once
     generation: Generation | None = None
+    former: list[Generation] = field(default_factory=list)  # tries before the present one
     begun: bool = False  # some of it has gone out
     written: int = 0  # characters of its translation that have
+
+    @property
+    def generations(self) -> list[Generation]:
+        """All that was decoded for it, or is being."""
+        return self.former if self.generation is None else [*self.former, self.generation]
+
+    def renew(self, generation: Generation | None) -> None:
+        """Another try takes the place of the present one, which is over."""
+        self.former = self.generations
+        self.generation = generation
 
     @property
     def has_keeps(self) -> bool:

@@ -22,7 +22,8 @@ from engine.models.catalogue import PLAIN_CHAT
 from engine.translation.formats import parts
 from engine.translation.glossary import Glossary
 from engine.translation.origin import Origin
-from engine.translation.translator import Translation, TranslationRequest
+from engine.translation.request import TranslationRequest
+from engine.translation.translator import Translation
 
 TEXT = "Guten Morgen, Nachbar.\n\nWo ist der Hund?"
 VOWELS = str.maketrans("aeiou", "eioua")

@@ -15,7 +15,8 @@ from engine.llama.scheduler import Scheduler
 from engine.models.catalogue import ModelEntry, PromptSpec
 from engine.translation.formats import parts
 from engine.translation.origin import Origin
-from engine.translation.translator import Translation, TranslationRequest
+from engine.translation.request import TranslationRequest
+from engine.translation.translator import Translation
 
 Running = Callable[[ModelEntry], AbstractAsyncContextManager[LocalEngine]]
 

@@ -17,7 +17,8 @@ from engine.models.catalogue import PLAIN_CHAT
 from engine.translation.formats import parts
 from engine.translation.glossary import Glossary, missing, prompted
 from engine.translation.origin import Origin
-from engine.translation.translator import Translation, TranslationRequest
+from engine.translation.request import TranslationRequest
+from engine.translation.translator import Translation
 
 TERMS = [("bill", "Rechnung"), ("due date", "Fälligkeit"), ("C++", "C++"), ("請求書", "Rechnung")]
 

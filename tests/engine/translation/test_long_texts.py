@@ -13,7 +13,8 @@ import pytest
 from engine.echo import EchoEngine
 from engine.translation import formats
 from engine.translation.origin import Origin
-from engine.translation.translator import Translation, TranslationRequest
+from engine.translation.request import TranslationRequest
+from engine.translation.translator import Translation
 from tests.data.long_texts import book, one_line, without_punctuation
 
 

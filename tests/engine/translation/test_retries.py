@@ -15,7 +15,8 @@ from engine.models.catalogue import ModelEntry, PromptSpec
 from engine.translation import formats
 from engine.translation.origin import Origin
 from engine.translation.parts import Part
-from engine.translation.translator import Translation, TranslationRequest
+from engine.translation.request import TranslationRequest
+from engine.translation.translator import Translation
 from tests.engine.translation.documents import part
 
 Answers = Callable[[Job], list[str] | None]

@@ -21,7 +21,8 @@ from engine.generation import Decoding, Generation, Job
 from engine.translation.formats import parts
 from engine.translation.origin import Origin
 from engine.translation.parts import Part
-from engine.translation.translator import Translation, TranslationRequest
+from engine.translation.request import TranslationRequest
+from engine.translation.translator import Translation
 from tests.engine.translation.documents import DOCUMENTS, part, raw
 
 NASTY = json.loads((Path(__file__).parents[2] / "data" / "nasty.json").read_text("utf-8"))

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from engine.echo import EchoEngine
 from engine.translation import formats
 from engine.translation.origin import Origin
-from engine.translation.translator import Translation, TranslationRequest
+from engine.translation.request import TranslationRequest
+from engine.translation.translator import Translation
 from tests.conftest import ROOT
 from tests.engine.translation.formats import (
     test_html,

@@ -1,0 +1,41 @@
+"""What the translator is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+
+from engine.generation import NO_HINTS, Hints, Sampling
+from engine.memory.memory import Memory
+from engine.translation.glossary import Glossary
+from engine.translation.origin import Origin
+from engine.translation.parts import Part
+
+
+@dataclass(frozen=True, slots=True)
+class TranslationRequest:
+    """What is to be translated, its languages already chosen among those of the model.
+
+    `parts` are taken one by one as they are needed, and once. `max_tokens` bounds the answer to
+    each segment.
+    """
+
+    parts: Iterable[Part]
+    origin: Origin
+    target_lang: str
+    hints: Hints = NO_HINTS
+    earlier: int = 0  # segments before each one that the model is told, where it can be
+    glossary: Glossary | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+    max_tokens: int | None = None
+    ignore_eos: bool = False
+    client: str = ""
+    shared: bool = False
+    unread: int | None = None  # bytes that the reader may be behind in each segment
+    memory: Memory | None = None
+    report: bool = False  # check each segment and tell where it is, in `Translation.done`
+
+    @property
+    def source_lang(self) -> str | None:
+        """None means unknown."""
+        return self.origin.language
