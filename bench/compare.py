@@ -249,8 +249,8 @@ class Comparison:
         if load != plain(load.clients) or round_number in known:
             return
 
-        def measure(threads: int) -> float:
-            return limit.decode_rate(
+        def measure(threads: int) -> limit.Rates:
+            return limit.rates(
                 self._binaries,
                 path,
                 replace(best, threads=threads),
@@ -265,8 +265,9 @@ class Comparison:
             threads: _undisturbed(partial(measure, threads))
             for threads in chosen or flags.thread_counts(machine.cores())
         }
-        threads = max(rates, key=lambda count: rates[count])
-        figures = {"rate": rates[threads], "threads": threads}
+        threads = max(rates, key=lambda count: rates[count].decode)
+        best_rates = rates[threads]
+        figures = {"rate": best_rates.decode, "whole": best_rates.whole, "threads": threads}
         self._keep(model, load, LIMIT, round_number, figures)
 
     def _keep(

@@ -1,10 +1,11 @@
-"""What llama.cpp itself can do: llama-batched-bench's decode rate of the same build."""
+"""What llama.cpp itself can do: llama-batched-bench's rates of the same build."""
 
 from __future__ import annotations
 
 import json
 import subprocess
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,15 @@ class LimitFailed(Exception):
     """llama-batched-bench gave no figures."""
 
 
-def decode_rate(
+@dataclass(frozen=True)
+class Rates:
+    """Output tokens per second: while all decode, and with the reading of their prompts."""
+
+    decode: float
+    whole: float
+
+
+def rates(
     folder: Path,
     model: Path,
     flags: Flags,
@@ -28,11 +37,12 @@ def decode_rate(
     context: int,
     prompt: int,
     tokens: int,
-) -> float:
-    """Tokens per second of `sequences` in step (S_TG), from a cache of `prompt` tokens each on.
+) -> Rates:
+    """What `sequences` in step reach that read `prompt` tokens each and write `tokens` each.
 
-    The cache is split, which is its fastest form here; threads and environment are those of
-    `flags`. Raises LimitFailed.
+    All prompts are read in one batch, which no server can do whose clients come one by one. The
+    cache is split, which is its fastest form here; threads and environment are those of `flags`.
+    Raises LimitFailed.
     """
     times = max(1, -(-_LEAST_STEPS // tokens))
     command = [str(folder / "llama-batched-bench"), "-m", str(model)]
@@ -43,10 +53,13 @@ def decode_rate(
     done = subprocess.run(
         command, capture_output=True, text=True, env=flags.whole_environ, timeout=_LIMIT_SECONDS
     )
-    rates = [row["speed_tg"] for row in parse(done.stdout.splitlines())]
-    if not rates:
+    rows = parse(done.stdout.splitlines())
+    if not rows:
         raise LimitFailed(f"llama-batched-bench failed: {done.stderr.strip()[-1000:]}")
-    return median(rates)
+    return Rates(
+        decode=median([row["speed_tg"] for row in rows]),
+        whole=median([sequences * tokens / row["t"] for row in rows]),
+    )
 
 
 def parse(lines: Sequence[str]) -> list[dict[str, Any]]:

@@ -62,6 +62,11 @@ def decode_rate(cell: Record) -> float:
     return float(cell["clients"] / gap) if gap else 0.0
 
 
+def whole_rate(cell: Record) -> float:
+    """Output tokens per second of whole requests; NaN for a limit that was measured without."""
+    return float(cell["rate"] if "groups" in cell else cell.get("whole", float("nan")))
+
+
 def _stream(key: str) -> Value:
     return lambda cell: float(cell["groups"][0][key])
 
@@ -85,8 +90,9 @@ class Measured:
         return ratio(self.rounds(ours, value), self.rounds(theirs, value))
 
     def rounds(self, contestant: str, value: Value) -> dict[int, float]:
-        """A contestant's figure by round."""
-        return {number: value(cell) for number, cell in self.by_contestant[contestant].items()}
+        """A contestant's figure by round, where it is known."""
+        found = {number: value(cell) for number, cell in self.by_contestant[contestant].items()}
+        return {number: figure for number, figure in found.items() if not math.isnan(figure)}
 
 
 def loads_of(records: Records) -> dict[str, list[Measured]]:
@@ -122,17 +128,16 @@ def markdown(records: Records) -> str:
 
 
 def _throughput(loads: Sequence[Measured]) -> list[str]:
-    def rate(cell: Record) -> float:
-        return float(cell["rate"])
-
     head = ["load", "Babelbrook tok/s", "llama-server tok/s", "ratio"]
-    head += ["decode tok/s", "limit tok/s", "decode / limit"]
+    head += ["limit tok/s", "limit / llama-server", "decode tok/s", "its limit", "decode / limit"]
     rows = [
         [
             load.name,
-            _number(load.value(OURS, rate)),
-            _number(load.value(PEER, rate)),
-            _ratio(load.ratio(rate)),
+            _number(load.value(OURS, whole_rate)),
+            _number(load.value(PEER, whole_rate)),
+            _ratio(load.ratio(whole_rate)),
+            _number(load.value(LIMIT, whole_rate)),
+            _ratio(load.ratio(whole_rate, ours=LIMIT)),
             _number(load.value(OURS, decode_rate)),
             _number(load.value(LIMIT, decode_rate)),
             _ratio(load.ratio(decode_rate, theirs=LIMIT)),
@@ -266,7 +271,7 @@ def _panel(panel: Any, model: str, loads: Sequence[Measured]) -> None:
     looks = {OURS: ("Babelbrook", "o-"), PEER: ("llama-server", "s-"), LIMIT: ("limit", "k:")}
     for contestant, (label, look) in looks.items():
         clients = [_clients(load) for load in loads]
-        rates = [load.value(contestant, lambda cell: float(cell["rate"])) for load in loads]
+        rates = [load.value(contestant, whole_rate) for load in loads]
         panel.plot(clients, rates, look, label=label)
     panel.set_title(model)
     panel.set_xlabel("clients")

@@ -49,7 +49,7 @@ LIMIT = """\
 import sys
 sequences = sys.argv[sys.argv.index("-npl") + 1].split(",")
 for count in sequences:
-    print('{"pl": %s, "speed_tg": 1000.5}' % count)
+    print('{"pl": %s, "speed_tg": 1000.5, "t": 0.5}' % count)
 """
 
 

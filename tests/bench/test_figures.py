@@ -96,6 +96,7 @@ def recorded(path: Path) -> Records:
             contestant="limit",
             round=number,
             rate=400.0,
+            whole=250.0,
         )
     return records
 
@@ -105,10 +106,19 @@ def test_the_table_shows_medians_and_ratios_by_round(tmp_path: Path) -> None:
     row = next(line for line in table.splitlines() if line.startswith("| 8 clients |"))
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     assert cells[1:4] == ["300", "100", "3.00 (2.00-4.00)"]
-    assert cells[5:] == ["400", "0.75 (0.50-1.00)"]
+    assert cells[4:6] == ["250", "2.50 (2.50-2.50)"]
+    assert cells[7:] == ["400", "0.75 (0.50-1.00)"]
     assert "| 1.00 ms | 10.0 % | 45.0 % | 50.0 | 50.0 |" in table
     assert "`-t 2`" in table
     assert "| llama-server | 80.0 (80.0) | 80.0 (80.0) | 1.00 (1.00-1.00) |" in table
+
+
+def test_a_limit_without_whole_requests_leaves_a_dash(tmp_path: Path) -> None:
+    records = recorded(tmp_path / "run.jsonl")
+    for cell in records.all:
+        cell.pop("whole", None)
+    row = next(line for line in report.markdown(records).splitlines() if "| 8 clients |" in line)
+    assert [cell.strip() for cell in row.strip("|").split("|")][4:6] == ["-", "-"]
 
 
 def test_table_and_plot_lie_beside_the_records(tmp_path: Path) -> None:
