@@ -12,8 +12,12 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from engine.errors import BabelbrookError
+
+if TYPE_CHECKING:
+    from engine.chat.conversation import Message
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +88,15 @@ class Job:
     unread: int | None = None  # bytes of text that the reader may be behind; None: any number
     prompt: tuple[PromptPart, ...] = ()  # in place of the text and its languages
     grammar: str | None = None  # in llama.cpp's GBNF; only what fits it is ever chosen
+    # What the prompt and the grammar were made of, for an engine that passes conversations on.
+    messages: tuple[Message, ...] = ()
+    schema: str | None = None  # a JSON schema, as JSON
+    stops: tuple[str, ...] = ()  # the reader takes nothing from the first of these strings on
+
+    @property
+    def own_prompt(self) -> bool:
+        """Whether it is a conversation or a prompt as it is, rather than a translation."""
+        return bool(self.prompt or self.messages)
 
 
 class Decoding:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -14,6 +14,26 @@ from engine.models.catalogue import ModelEntry
 
 Reason = Callable[[], NotReady]
 """Makes the error with which an engine ends what it runs."""
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamStatus:
+    """A reading of a server that an engine passes jobs on to; `name` tells it from the others.
+
+    `resting` after failures in a row. `outstanding` are the generations that it works on. Counted
+    from the start: `requests`, the retries among them too, `failures` by reason ("unreachable",
+    "busy", "failed" and "refused"), and how often and how long in all (seconds) it took from a
+    request to the first text.
+    """
+
+    name: str
+    ready: bool
+    resting: bool
+    outstanding: int
+    requests: int
+    failures: Mapping[str, int]
+    first_texts: int
+    first_text_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +64,7 @@ class EngineStatus:
     decode_seconds: float = 0.0
     step_seconds: float = 0.0
     wait_seconds: float = 0.0
+    upstreams: tuple[UpstreamStatus, ...] = ()
 
 
 def together(readings: Iterable[EngineStatus]) -> EngineStatus:
@@ -88,7 +109,7 @@ class Engine(Protocol):
         """Queue a job. Raises NotReady when no model can answer, BadRequest for a wrong job."""
 
     async def compose(self, messages: Sequence[Message]) -> tuple[PromptPart, ...]:
-        """The prompt of a job that answers a conversation.
+        """The prompt of a job that answers a conversation; empty where its messages are passed on.
 
         Raises BadRequest where the model has no chat form, or none for these roles.
         """

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter as Counts
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from http import HTTPStatus
 
 from prometheus_client import (
@@ -15,11 +15,16 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    Metric,
+    SummaryMetricFamily,
+)
 from prometheus_client.registry import Collector
 
 from engine import log
-from engine.interface import Engine
+from engine.interface import Engine, UpstreamStatus
 from engine.memory.memory import Memory
 from handlers.quantiles import LastMinute
 
@@ -145,3 +150,38 @@ class _Readings(Collector):
         }
         for name, (text, value) in counters.items():
             yield CounterMetricFamily(f"babelbrook_{name}", text, value=value)
+        if status.upstreams:
+            yield from _of_upstreams(status.upstreams)
+
+
+def _of_upstreams(readings: Sequence[UpstreamStatus]) -> Iterable[Metric]:
+    """A sample for each of the servers that jobs are passed on to."""
+    gauges = {
+        "ready": ("1 when it is given requests.", "ready"),
+        "resting": ("1 while it is left alone after failures in a row.", "resting"),
+        "outstanding": ("Generations that it works on.", "outstanding"),
+    }
+    for name, (text, field) in gauges.items():
+        gauge = GaugeMetricFamily(f"babelbrook_upstream_{name}", text, labels=["upstream"])
+        for each in readings:
+            gauge.add_metric([each.name], float(getattr(each, field)))
+        yield gauge
+    requests = CounterMetricFamily(
+        "babelbrook_upstream_requests", "Requests to it, retries too.", labels=["upstream"]
+    )
+    failures = CounterMetricFamily(
+        "babelbrook_upstream_failures",
+        "Requests to it that failed: unreachable, busy, failed, refused.",
+        labels=["upstream", "reason"],
+    )
+    first_text = SummaryMetricFamily(
+        "babelbrook_upstream_first_text_seconds",
+        "From a request to its first text.",
+        labels=["upstream"],
+    )
+    for each in readings:
+        requests.add_metric([each.name], each.requests)
+        for reason, count in sorted(each.failures.items()):
+            failures.add_metric([each.name, reason], count)
+        first_text.add_metric([each.name], each.first_texts, each.first_text_seconds)
+    yield from (requests, failures, first_text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from abc import abstractmethod
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -63,7 +64,11 @@ class _CompletionsHandler(OpenAIHandler, TextStreaming):
         most: int | None = request.most_tokens
         return most
 
-    def grammar(self, request: Any) -> str | None:
+    def messages(self, request: Any) -> tuple[Message, ...]:
+        """The conversation, where it is one."""
+        return ()
+
+    def schema(self, request: Any) -> dict[str, Any] | None:
         """What such an answer must look like. Raises BadRequest."""
         return None
 
@@ -93,7 +98,7 @@ class _CompletionsHandler(OpenAIHandler, TextStreaming):
         prompts = await self.prompts(request)
         if len(prompts) * request.n > _MOST_REPLIES:
             raise TextTooLong(f"That would be more than {_MOST_REPLIES} answers at once.")
-        sampling = self.sampling(request)
+        sampling, schema = self.sampling(request), self.schema(request)
         job = Job(
             text="",
             source_lang=None,
@@ -102,7 +107,10 @@ class _CompletionsHandler(OpenAIHandler, TextStreaming):
             client=self.client,
             shared=request.cache,
             unread=self.unread_bytes if request.stream else None,
-            grammar=self.grammar(request),
+            grammar=None if schema is None else grammar(schema),
+            messages=self.messages(request),
+            schema=None if schema is None else json.dumps(schema),
+            stops=tuple(filter(None, request.stop)),
         )
         return [
             Choice(index, self._reply(replace(job, prompt=prompt, sampling=drawn)), request.stop)
@@ -216,19 +224,21 @@ class ChatHandler(_CompletionsHandler):
         return [request.last_user_text]
 
     async def prompts(self, request: ChatRequest) -> list[Prompt]:
-        messages = [Message(_ROLES.get(m.role, m.role), m.content) for m in request.messages]
-        self.check_size([message.text for message in messages])
-        return [await self.engine.compose(messages)]
+        self.check_size([message.content for message in request.messages])
+        return [await self.engine.compose(self.messages(request))]
 
-    def grammar(self, request: ChatRequest) -> str | None:
+    def messages(self, request: ChatRequest) -> tuple[Message, ...]:
+        return tuple(Message(_ROLES.get(m.role, m.role), m.content) for m in request.messages)
+
+    def schema(self, request: ChatRequest) -> dict[str, Any] | None:
         wanted = request.response_format
         if wanted.type == "text":
             return None
         if wanted.type == "json_object":
-            return grammar({"type": "object"})
+            return {"type": "object"}
         if wanted.json_schema is None:
             raise BadRequest("'response_format.json_schema' is required.", "response_format")
-        return grammar(wanted.json_schema.schema_)
+        return wanted.json_schema.schema_
 
 
 class CompletionHandler(_CompletionsHandler):

@@ -108,12 +108,17 @@ def usage(choices: Sequence[Choice]) -> Value:
 
 
 def model(name: str, entry: ModelEntry) -> Value:
-    """A model, or an alias for one; `created` is when its file was written."""
+    """A model, or an alias for one; `created` is when its file was written.
+
+    `chat` is our own: whether it answers conversations rather than translate.
+    """
     try:
         created = int(entry.file.stat().st_mtime)
     except OSError:
         created = 0
-    return {"id": name, "object": "model", "created": created, "owned_by": "babelbrook"}
+    chat = entry.prompt.chat and name == entry.name
+    about = {"id": name, "object": "model", "created": created, "owned_by": "babelbrook"}
+    return about | {"chat": chat}
 
 
 def error(failure: BabelbrookError) -> Value:

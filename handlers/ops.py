@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from engine.errors import NotReady, ShuttingDown
 from engine.models.pool import Pool
 from handlers.activity import Activity
@@ -35,8 +37,13 @@ class ReadyHandler(GetHandler):
             if loading:
                 raise NotReady(f"The model {loading} is being loaded.")
             raise NotReady(status.failure or "No model is ready to answer yet.")
-        state = {"status": "ready", "model": self.pool.entry.name}
-        self.write_json(state | {"loading": loading} if loading else state)
+        state: dict[str, Any] = {"status": "ready", "model": self.pool.entry.name}
+        if loading:
+            state["loading"] = loading
+        if status.upstreams:  # by number: anybody may ask this
+            answering = sum(each.ready for each in status.upstreams)
+            state["upstreams"] = {"ready": answering, "total": len(status.upstreams)}
+        self.write_json(state)
 
 
 class MetricsHandler(GetHandler):

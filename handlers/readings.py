@@ -7,6 +7,7 @@ from collections import deque
 from typing import Any, NamedTuple
 
 import engine
+from engine.interface import UpstreamStatus
 from engine.models.pool import Pool
 from handlers.activity import Activity
 from handlers.metrics import Metrics
@@ -47,6 +48,19 @@ class _Rate:
             self.value = round(max(0, count - self._count) / seconds, 1)
             self._count, self._at = count, now
         return self.value
+
+
+def _upstream(reading: UpstreamStatus) -> dict[str, Any]:
+    mean = reading.first_text_seconds / reading.first_texts if reading.first_texts else None
+    return {
+        "name": reading.name,
+        "ready": reading.ready,
+        "resting": reading.resting,
+        "outstanding": reading.outstanding,
+        "requests": reading.requests,
+        "failures": sum(reading.failures.values()),
+        "first_text_mean": None if mean is None else round(mean, 4),
+    }
 
 
 class Readings:
@@ -132,6 +146,7 @@ class Readings:
             "requests": self._activity.longest(_REQUESTS),
             "errors": dict(metrics.errors.most_common(_CODES)),
             "draining": self._activity.draining,
+            **({"upstreams": [*map(_upstream, status.upstreams)]} if status.upstreams else {}),
         }
 
     @property

@@ -2,7 +2,8 @@
 
 OpenAI's dialect: https://platform.openai.com/docs/api-reference/chat/create, and the fields that
 vLLM, SGLang and llama-server add to it. Another Babelbrook is asked for a translation, by its own
-API, so that it is told the languages instead of a prompt.
+API, so that it is told the languages instead of a prompt. Conversations, and prompts that are gone
+on from as they are, go to both in OpenAI's dialect.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from engine.errors import BadRequest, ModelError
+from engine.errors import BadRequest, ModelError, PromptTooLong
 from engine.generation import Job, Sampling
 from engine.models.catalogue import PromptSpec
 from engine.translation.prompts import PromptForm
@@ -47,31 +48,8 @@ class Dialect(Protocol):
         """What a frame brings. Raises Refused, and ValueError for what is no such frame."""
 
 
-class OpenAI:
-    """A server that is given a whole prompt, or a message for its model's chat template."""
-
-    def __init__(self, spec: PromptSpec) -> None:
-        self._chat = spec.chat
-        self._form = PromptForm(spec.model_copy(update={"chat": False}), None)
-
-    def request(self, model: str, job: Job) -> tuple[str, dict[str, Any]]:
-        if self._chat and job.answer:
-            raise _no_beginning()
-        before, after = self._form.parts(job.source_lang, job.target_lang, job.hints)
-        prompt = "".join(part.text for part in before) + job.text + after + job.answer
-        body = {
-            "model": model,
-            "stream": True,
-            "stream_options": {"include_usage": True},
-            **_sampling(job.sampling),
-        }
-        if job.max_tokens is not None:
-            body["max_tokens"] = job.max_tokens
-        if job.ignore_eos:
-            body["ignore_eos"] = True
-        if self._chat:
-            return "/v1/chat/completions", body | {"messages": [_message(prompt)]}
-        return "/v1/completions", body | {"prompt": prompt}
+class _Frames:
+    """The frames of OpenAI's streams."""
 
     def piece(self, event: str, data: str) -> Piece:
         if data == DONE:
@@ -90,6 +68,46 @@ class OpenAI:
         )
 
 
+class Conversation(_Frames):
+    """A conversation or a prompt, as it is: the upstream's model has its own chat template."""
+
+    def __init__(self, own: Babelbrook | None) -> None:
+        """`own` where the upstream is another Babelbrook."""
+        self._own = own
+
+    def request(self, model: str, job: Job) -> tuple[str, dict[str, Any]]:
+        body = _usual(model, job)
+        if self._own is not None:
+            body |= self._own.choice(job)
+        if job.stops:
+            body["stop"] = list(job.stops)
+        if job.schema is not None:
+            schema = {"name": "answer", "strict": True, "schema": json.loads(job.schema)}
+            body["response_format"] = {"type": "json_schema", "json_schema": schema}
+        if job.messages:
+            messages = [_message(each.text, each.role) for each in job.messages]
+            return "/v1/chat/completions", body | {"messages": messages}
+        return "/v1/completions", body | {"prompt": "".join(part.text for part in job.prompt)}
+
+
+class OpenAI(_Frames):
+    """A server that is given a whole prompt, or a message for its model's chat template."""
+
+    def __init__(self, spec: PromptSpec) -> None:
+        self._chat = spec.chat
+        self._form = PromptForm(spec.model_copy(update={"chat": False}), None)
+
+    def request(self, model: str, job: Job) -> tuple[str, dict[str, Any]]:
+        if self._chat and job.answer:
+            raise _no_beginning()
+        before, after = self._form.parts(job.source_lang, job.target_lang, job.hints)
+        prompt = "".join(part.text for part in before) + job.text + after + job.answer
+        body = _usual(model, job)
+        if self._chat:
+            return "/v1/chat/completions", body | {"messages": [_message(prompt)]}
+        return "/v1/completions", body | {"prompt": prompt}
+
+
 class Babelbrook:
     """Another server of this kind; `model` "auto" is the one that it has selected."""
 
@@ -104,18 +122,21 @@ class Babelbrook:
             "text": job.text,
             "source_lang": job.source_lang or "auto",
             "target_lang": job.target_lang,
-            "model": self._model,
             "max_tokens": job.max_tokens,
             "ignore_eos": job.ignore_eos,
-            "cache": job.shared,
             "formality": hints.formality,
             "context": hints.context,
             "instructions": hints.instructions,
             "glossary": dict(hints.terms) or None,
             "stream_options": {"usage": True},
             **_sampling(job.sampling),
-            "repeat_penalty": job.sampling.repeat_penalty,
+            **self.choice(job),
         }
+
+    def choice(self, job: Job) -> dict[str, Any]:
+        """Which model, what of the sampling it always wants to hear, and whether it may share."""
+        penalty = job.sampling.repeat_penalty
+        return {"model": self._model, "cache": job.shared, "repeat_penalty": penalty}
 
     def piece(self, event: str, data: str) -> Piece:
         if data == DONE:
@@ -131,6 +152,20 @@ class Babelbrook:
         return Piece(
             prompt_tokens=frame.get("prompt_tokens"), output_tokens=frame.get("output_tokens")
         )
+
+
+def _usual(model: str, job: Job) -> dict[str, Any]:
+    body = {
+        "model": model,
+        "stream": True,
+        "stream_options": {"include_usage": True},
+        **_sampling(job.sampling),
+    }
+    if job.max_tokens is not None:
+        body["max_tokens"] = job.max_tokens
+    if job.ignore_eos:
+        body["ignore_eos"] = True
+    return body
 
 
 def _no_beginning() -> ModelError:
@@ -154,8 +189,8 @@ def _sampling(sampling: Sampling) -> dict[str, Any]:
     return fields
 
 
-def _message(text: str) -> dict[str, str]:
-    return {"role": "user", "content": text}
+def _message(text: str, role: str = "user") -> dict[str, str]:
+    return {"role": role, "content": text}
 
 
 def _object(data: str) -> dict[str, Any]:
@@ -169,6 +204,10 @@ def _sentence(error: Any) -> str:
     return str(error.get("message", error) if isinstance(error, dict) else error)[:500]
 
 
+# What llama-server, vLLM and Babelbrook call a prompt that is longer than the model's context.
+_TOO_LONG = {"exceed_context_size_error", "context_length_exceeded"}
+
+
 def refusal(body: bytes) -> str:
     """The sentence in the body of an answer with an error's status."""
     try:
@@ -177,6 +216,12 @@ def refusal(body: bytes) -> str:
         return body[:200].decode("utf-8", "replace") or "no reason was given"
 
 
-def bad_request(sentence: str) -> BadRequest:
+def bad_request(body: bytes) -> BadRequest:
     """What an upstream refuses for good: another one would refuse it too."""
-    return BadRequest(f"The upstream refused the request: {sentence}")
+    sentence = f"The upstream refused the request: {refusal(body)}"
+    try:
+        error = json.loads(body)["error"]
+        kinds = {error.get("code"), error.get("type")}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        kinds = set()
+    return PromptTooLong(sentence) if kinds & _TOO_LONG else BadRequest(sentence)

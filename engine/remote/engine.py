@@ -17,12 +17,12 @@ from pathlib import Path
 import httpx
 
 from engine.chat.conversation import Message
-from engine.errors import BabelbrookError, BadRequest, ModelError, NotReady, ShuttingDown
+from engine.errors import BabelbrookError, ModelError, NotReady, ShuttingDown
 from engine.generation import NO_HINTS, Decoding, Generation, Hints, Job, PromptPart
 from engine.interface import EngineStatus, Reason
 from engine.models.catalogue import Catalogue, ModelEntry, PromptSpec
-from engine.remote.dialects import OpenAI
-from engine.remote.upstream import Upstream, UpstreamBusy, UpstreamFailed, make_client
+from engine.remote.dialects import Dialect, OpenAI
+from engine.remote.upstream import Upstream, UpstreamBusy, UpstreamFailed, make_client, names
 from engine.settings import Remote
 from engine.sharing import UnderWay
 from engine.waiting import Waiting
@@ -64,7 +64,10 @@ async def connect(entry: ModelEntry, known: Catalogue, settings: Remote) -> Remo
     if not settings.upstreams:
         raise ModelError("engine.kind is remote, but remote.upstreams names none.")
     client = make_client(settings)
-    upstreams = [Upstream(url, settings, client) for url in settings.upstreams]
+    upstreams = [
+        Upstream(name, url, settings, client)
+        for name, url in zip(names(settings.upstreams), settings.upstreams, strict=True)
+    ]
     try:
         first = await _first(upstreams)
         if first.dialect is not None:
@@ -84,8 +87,8 @@ async def _first(upstreams: list[Upstream]) -> Upstream:
             if each.available:
                 return each
         if asyncio.get_running_loop().time() > end:
-            urls = ", ".join(each.url for each in upstreams)
-            raise ModelError(f"{_NONE_ANSWERS} Tried: {urls}.")
+            tried = ", ".join(each.name for each in upstreams)
+            raise ModelError(f"{_NONE_ANSWERS} Tried: {tried}.")
         await asyncio.sleep(_TRY_AGAIN)
 
 
@@ -100,14 +103,14 @@ async def _described_by(
         targets = dict.fromkeys(target for row in rows for target in row["targets"])
         sources = [row["code"] for row in rows]
     except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f"{upstream.url} does not tell its languages: {error}") from None
+        raise ModelError(f"{upstream.name} does not tell its languages: {error}") from None
     entry = known.named(upstream.model) or ModelEntry(name=upstream.model, file=Path(os.devnull))
     template = "{hints}{text}" if entry.prompt.carries_hints else "{text}"
     return entry.model_copy(
         update={
             "source_langs": tuple(sources),
             "target_langs": tuple(targets),
-            "prompt": PromptSpec(template=template),
+            "prompt": PromptSpec(template=template, chat=upstream.chats),
             "segment": "paragraph",
         }
     )
@@ -166,7 +169,7 @@ class RemoteEngine:
         if (joined := self._under_way.join(job)) is not None:
             return joined
         first = next(each for each in self._upstreams if each.available)
-        (first.dialect or self._openai).request("", job)  # for what it refuses
+        self._dialect(first, job).request("", job)  # for what it refuses
         call = _Call(Decoding(job))
         call.decoding.room = job.max_tokens
         decoding = call.decoding
@@ -177,6 +180,9 @@ class RemoteEngine:
         self._waiting.append(call)
         self._give_out()
         return generation
+
+    def _dialect(self, upstream: Upstream, job: Job) -> Dialect:
+        return upstream.conversation if job.own_prompt else upstream.dialect or self._openai
 
     def _cancel(self, call: _Call) -> None:
         """Nobody reads it any more."""
@@ -253,7 +259,8 @@ class RemoteEngine:
     async def _relay(self, call: _Call, upstream: Upstream) -> None:
         """Hand an upstream's text on, no faster than it is read."""
         decoding, counted, finish = call.decoding, 0, "stop"
-        async with upstream.stream(upstream.dialect or self._openai, decoding.job) as pieces:
+        dialect = self._dialect(upstream, decoding.job)
+        async with upstream.stream(dialect, decoding.job) as pieces:
             async for piece in pieces:
                 finish = piece.finish or finish
                 tokens = 1 if piece.text else 0
@@ -278,8 +285,8 @@ class RemoteEngine:
         call.take(upstream)
 
     async def compose(self, messages: Sequence[Message]) -> tuple[PromptPart, ...]:
-        """Raises BadRequest: conversations belong to the upstreams themselves."""
-        raise BadRequest("This server passes translations on, and no conversations.")
+        """Nothing: upstreams make the prompt, each in the form of its own model."""
+        return ()
 
     def fits(
         self, text: str, source_lang: str | None, target_lang: str, hints: Hints = NO_HINTS
@@ -307,12 +314,13 @@ class RemoteEngine:
             tokens=self._tokens,
             prompt_tokens=self._prompt_tokens,
             wait_seconds=self._service_seconds * (1 + queued / max(1, places)),
+            upstreams=tuple(each.status() for each in self._upstreams),
         )
 
     def describe(self) -> str:
         """What answers, for the start-up line."""
-        urls = ", ".join(each.url for each in self._upstreams)
-        return f"model {self.entry.name} at {urls}"
+        names = ", ".join(each.name for each in self._upstreams)
+        return f"model {self.entry.name} at {names}"
 
     def stop(self, reason: Reason = ShuttingDown) -> None:
         """End what runs with that error; returns at once."""

@@ -10,16 +10,29 @@ from __future__ import annotations
 
 import logging
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator
+import time
+from collections import Counter
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing, asynccontextmanager
 from http import HTTPStatus
+from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
 from engine.errors import BabelbrookError
 from engine.generation import Job
+from engine.interface import UpstreamStatus
 from engine.remote.circuit import Circuit
-from engine.remote.dialects import Babelbrook, Dialect, Piece, Refused, bad_request, refusal
+from engine.remote.dialects import (
+    Babelbrook,
+    Conversation,
+    Dialect,
+    Piece,
+    Refused,
+    bad_request,
+    refusal,
+)
 from engine.settings import Remote
 
 logger = logging.getLogger("babelbrook.remote")
@@ -69,18 +82,44 @@ def make_client(settings: Remote) -> httpx.AsyncClient:
     )
 
 
+def names(urls: Iterable[str]) -> list[str]:
+    """Short names for logs and metrics, all different and without what a URL may hold of secrets.
+
+    >>> names(["http://me:secret@gpu1:8000/v1", "http://gpu1:8000"])
+    ['gpu1:8000', 'gpu1:8000 (2)']
+    """
+    seen: Counter[str] = Counter()
+    made = []
+    for url in urls:
+        parts = urlsplit(_base(url))
+        name = parts.netloc.rpartition("@")[2] + parts.path
+        seen[name] += 1
+        made.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return made
+
+
+def _base(url: str) -> str:
+    return url.rstrip("/").removesuffix("/v1")
+
+
 class Upstream:
     """`active` are the requests that it works on; those that are paused do not count."""
 
-    def __init__(self, url: str, settings: Remote, client: httpx.AsyncClient) -> None:
-        self.url = url.rstrip("/").removesuffix("/v1")
+    def __init__(self, name: str, url: str, settings: Remote, client: httpx.AsyncClient) -> None:
+        """`name` is how logs and metrics call it."""
+        self.name, self.url = name, _base(url)
         self._wanted = settings.model
         self._client = client
         self._reachable: bool | None = None  # None: nobody has looked yet
         self._circuit = Circuit()
         self.model = ""  # what it calls the model
-        self.dialect: Dialect | None = None  # where it is not OpenAI's
+        self.dialect: Dialect | None = None  # of translations, where it is not OpenAI's
+        self.chats = True  # whether it has a form for conversations, as far as is known
+        self.conversation = Conversation(None)
         self.active = 0  # kept by the engine
+        self._requests = self._first_texts = 0
+        self._first_text_seconds = 0.0
+        self._failures: Counter[str] = Counter()
 
     @property
     def available(self) -> bool:
@@ -90,27 +129,41 @@ class Upstream:
     async def check(self) -> None:
         """Look whether it answers, and with which model."""
         try:
-            names = await self._models()
+            models = await self._models()
         except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
             self._note(False, f"{error or type(error).__name__}")
             return
-        own = [name for name in names if not name.startswith(ALIAS)]
+        own = [name for name in models if not name.startswith(ALIAS)]
         self.model = self._wanted if self._wanted != "auto" else next(iter(own), "")
-        alike = len(own) < len(names)
-        self.dialect = Babelbrook(self._wanted) if alike else None
-        self._note(bool(own), f"it lists no model: {names}")
+        alike = Babelbrook(self._wanted) if len(own) < len(models) else None
+        self.dialect, self.conversation = alike, Conversation(alike)
+        self.chats = alike is None or bool(models.get(self.model, {}).get("chat"))
+        self._note(bool(own), f"it lists no model: {[*models]}")
 
-    async def _models(self) -> list[str]:
+    async def _models(self) -> dict[str, dict[str, Any]]:
         answer = await self._client.get(f"{self.url}/v1/models", timeout=_CONNECT_SECONDS)
         answer.raise_for_status()
-        return [str(model["id"]) for model in answer.json()["data"]]
+        return {str(model["id"]): dict(model) for model in answer.json()["data"]}
+
+    def status(self) -> UpstreamStatus:
+        """The present reading."""
+        return UpstreamStatus(
+            name=self.name,
+            ready=self.available,
+            resting=self._circuit.open,
+            outstanding=self.active,
+            requests=self._requests,
+            failures=dict(self._failures),
+            first_texts=self._first_texts,
+            first_text_seconds=self._first_text_seconds,
+        )
 
     def _note(self, reachable: bool, reason: str) -> None:
         if reachable != self._reachable:
             if reachable:
-                logger.info("The upstream %s answers; its model is %s.", self.url, self.model)
+                logger.info("The upstream %s answers; its model is %s.", self.name, self.model)
             else:
-                logger.warning("The upstream %s does not answer: %s", self.url, reason)
+                logger.warning("The upstream %s does not answer: %s", self.name, reason)
         self._reachable = reachable
 
     @asynccontextmanager
@@ -120,30 +173,47 @@ class Upstream:
         Raises UpstreamFailed, UpstreamBusy and BadRequest.
         """
         path, body = dialect.request(self.model, job)
+        self._requests += 1
+        begun = time.monotonic()
         try:
             async with self._client.stream("POST", self.url + path, json=body) as answer:
                 await self._check_status(answer)
                 async with aclosing(_frames(answer)) as frames:
-                    yield _pieces(dialect, frames)
+                    yield self._timed(_pieces(dialect, frames), begun)
             self._circuit.succeeded()
         except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            self._failures["unreachable"] += 1
             self._note(False, str(error) or "it takes too long")
             raise UpstreamFailed("An upstream does not answer.") from None
         except (httpx.HTTPError, Refused) as error:
             self._circuit.failed()
+            self._failures["failed"] += 1
             reason = str(error) or type(error).__name__
-            logger.warning("The upstream %s failed: %s", self.url, reason)
+            logger.warning("The upstream %s failed: %s", self.name, reason)
             raise UpstreamFailed(f"The upstream failed: {reason}") from None
+
+    async def _timed(self, pieces: AsyncIterator[Piece], begun: float) -> AsyncIterator[Piece]:
+        """The pieces, noting when the first text comes."""
+        waits = True
+        async for piece in pieces:
+            if waits and piece.text:
+                waits = False
+                self._first_texts += 1
+                self._first_text_seconds += time.monotonic() - begun
+            yield piece
 
     async def _check_status(self, answer: httpx.Response) -> None:
         if answer.status_code == HTTPStatus.OK:
             return
-        sentence = refusal(await answer.aread())
+        body = await answer.aread()
+        sentence = refusal(body)
         if answer.status_code in _PASSING:
+            self._failures["busy"] += 1
             raise UpstreamBusy(f"The upstream has no room: {sentence}")
         if answer.is_client_error:
-            logger.warning("The upstream %s refused a request: %s", self.url, sentence)
-            raise bad_request(sentence)
+            self._failures["refused"] += 1
+            logger.warning("The upstream %s refused a request: %s", self.name, sentence)
+            raise bad_request(body)
         raise httpx.HTTPStatusError(sentence, request=answer.request, response=answer)
 
 

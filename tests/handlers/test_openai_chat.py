@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from typing import Any, Literal
 
@@ -13,25 +11,16 @@ import openai
 import pydantic
 import pytest
 
-from tests.conftest import MODEL, ServerProcess
+from tests.conftest import ServerProcess
 from tests.handlers.test_openai import chunks, content, joined
+from tests.talker import talker
 
-# The embedded model's own form for German; a turn of the assistant ends with its EOS.
-TEMPLATE = """\
-{{- bos_token }}
-{%- for message in messages %}
-  {%- if message.role == 'system' %}{{ raise_exception('No system role') }}{% endif %}
-  {%- if message.role == 'user' %}<2de>{{ message.content }}<sep>
-  {%- else %}{{ message.content }}{{ eos_token }}{% endif %}
-{%- endfor %}"""
 TEXT = "Where is the station?"
 
 
 @pytest.fixture(scope="module")
 def chat_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    file = tmp_path_factory.mktemp("chat") / "talker.gguf"
-    command = [sys.executable, "-m", "gguf.scripts.gguf_new_metadata", "--chat-template", TEMPLATE]
-    subprocess.run([*command, str(MODEL), str(file)], check=True, capture_output=True)
+    file = talker(tmp_path_factory.mktemp("chat"))
     process = ServerProcess(
         *("--model", str(file), "--engine.threads", "1", "--engine.sequences", "4"),
         *("--engine.context", "512", "--engine.self_check", "false"),

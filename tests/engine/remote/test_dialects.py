@@ -10,10 +10,19 @@ from typing import Any
 import httpx
 import pytest
 
-from engine.errors import BadRequest, ModelError
-from engine.generation import Hints, Job, Sampling
+from engine.chat.conversation import Message
+from engine.errors import BadRequest, ModelError, PromptTooLong
+from engine.generation import Hints, Job, PromptPart, Sampling
 from engine.models.catalogue import EMBEDDED, PLAIN_CHAT, PromptSpec
-from engine.remote.dialects import Babelbrook, OpenAI, Piece, Refused, refusal
+from engine.remote.dialects import (
+    Babelbrook,
+    Conversation,
+    OpenAI,
+    Piece,
+    Refused,
+    bad_request,
+    refusal,
+)
 from engine.remote.upstream import _frames
 from tests.clients.awkward import TEXTS
 
@@ -98,6 +107,39 @@ def test_sampling_says_what_is_asked_for_and_no_more() -> None:
     assert asked["repeat_penalty"] == asked["repetition_penalty"] == 1.05
 
 
+TURNS = (Message("system", "Be kind."), Message("user", "Hi."))
+
+
+def test_a_conversation_goes_on_as_it_is() -> None:
+    schema = '{"type": "object"}'
+    job = Job("", None, "", messages=TURNS, schema=schema, stops=("END",), max_tokens=5)
+    path, asked = Conversation(None).request("m", job)
+    assert path == "/v1/chat/completions"
+    assert asked["messages"] == [
+        {"role": "system", "content": "Be kind."},
+        {"role": "user", "content": "Hi."},
+    ]
+    form = {"name": "answer", "strict": True, "schema": {"type": "object"}}
+    assert asked["response_format"] == {"type": "json_schema", "json_schema": form}
+    assert (asked["stop"], asked["max_tokens"], asked["model"]) == (["END"], 5, "m")
+    plain = Conversation(None).request("m", Job("", None, "", messages=TURNS))[1]
+    assert not plain.keys() & {"stop", "response_format", "max_tokens", "cache"}
+
+
+def test_a_prompt_goes_on_as_it_is() -> None:
+    job = Job("", None, "", prompt=(PromptPart("a"), PromptPart("b")))
+    path, asked = Conversation(None).request("m", job)
+    assert (path, asked["prompt"]) == ("/v1/completions", "ab")
+
+
+def test_another_babelbrook_is_asked_for_a_conversation_by_its_own_names() -> None:
+    job = Job("", None, "", messages=TURNS, shared=True)
+    _, asked = Conversation(Babelbrook("auto")).request("m", job)
+    assert (asked["model"], asked["cache"], asked["repeat_penalty"]) == (None, True, 1.0)
+    _, asked = Conversation(Babelbrook("other")).request("m", job)
+    assert asked["model"] == "other"
+
+
 @pytest.mark.parametrize(
     ("frame", "piece"),
     [
@@ -131,3 +173,18 @@ def test_refusals_are_understood_in_both_shapes_and_none() -> None:
     assert refusal(b'{"error":{"message":"no"}}') == "no"
     assert refusal(b"<html>") == "<html>"
     assert refusal(b"") == "no reason was given"
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        ({"message": "no", "code": "context_length_exceeded"}, PromptTooLong),
+        ({"message": "no", "code": 400, "type": "exceed_context_size_error"}, PromptTooLong),
+        ({"message": "no", "code": None, "type": "invalid_request_error"}, BadRequest),
+        ("no", BadRequest),
+    ],
+)
+def test_a_prompt_that_is_too_long_is_told_as_such(error: Any, kind: type[BadRequest]) -> None:
+    told = bad_request(json.dumps({"error": error}).encode())
+    assert type(told) is kind
+    assert told.sentence == "The upstream refused the request: no"

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from engine.chat.conversation import Message
 from engine.errors import BadRequest, ModelError, ModelUnloaded, NotReady
 from engine.generation import Generation, Job
 from engine.models.catalogue import Catalogue, ModelEntry
@@ -22,6 +23,7 @@ from tests.engine.remote.double import WORDS, Double, doubles
 
 ENTRY = ModelEntry(name="some-model", file=Path("/dev/null"))
 JOB = Job("Where is the station?", "en", "de")
+CHAT = Job("", None, "", messages=(Message("user", "Where is the station?"),))
 WHOLE = "".join(WORDS)
 
 
@@ -115,26 +117,28 @@ def test_more_than_an_upstream_is_given_wait_here_and_clients_take_turns() -> No
     run(test, count=1, streams=2)
 
 
+@pytest.mark.parametrize("job", [JOB, CHAT], ids=["translation", "conversation"])
 @pytest.mark.parametrize("fault", ["close", "500", "503", "429", "cut 0", "junk 0", "error 0"])
-def test_before_its_first_text_a_job_is_tried_elsewhere(fault: str) -> None:
+def test_before_its_first_text_a_job_is_tried_elsewhere(fault: str, job: Job) -> None:
     async def test(engine: RemoteEngine, upstreams: list[Double]) -> None:
         for each in upstreams:
             each.faults = [fault]
         # One of them fails the first and the other the second time it is asked.
         with pytest.raises(UpstreamFailed):
-            await text_of(engine.submit(JOB))
+            await text_of(engine.submit(job))
         assert [len(each.asked) for each in upstreams] == [1, 1]
         upstreams[0].faults = [fault]
-        assert await text_of(engine.submit(JOB)) == WHOLE
+        assert await text_of(engine.submit(job)) == WHOLE
 
     run(test)
 
 
+@pytest.mark.parametrize("job", [JOB, CHAT], ids=["translation", "conversation"])
 @pytest.mark.parametrize("fault", ["cut 2", "junk 2", "error 2"])
-def test_after_its_first_text_a_job_ends_with_an_error(fault: str) -> None:
+def test_after_its_first_text_a_job_ends_with_an_error(fault: str, job: Job) -> None:
     async def test(engine: RemoteEngine, upstreams: list[Double]) -> None:
         upstreams[0].faults = upstreams[1].faults = [fault]
-        generation = engine.submit(JOB)
+        generation = engine.submit(job)
         await until(lambda: generation.output_tokens == 2 and engine.status().running == 0)
         assert await generation.read() == WORDS[:2]
         with pytest.raises(UpstreamFailed):
@@ -291,7 +295,8 @@ def test_one_that_is_not_there_at_the_start_is_told_once(caplog: pytest.LogCaptu
         async with doubles(1) as upstreams, engine_of([*upstreams, away]) as engine:
             await asyncio.sleep(0.2)  # some looks later
             assert await text_of(engine.submit(JOB)) == WHOLE
-            assert caplog.text.count(f"The upstream {away.url} does not answer") == 1
+            name = away.url.removeprefix("http://")
+            assert caplog.text.count(f"The upstream {name} does not answer") == 1
             await away.open()
             upstreams[0].hold = asyncio.Event()
             held = engine.submit(JOB)
@@ -335,3 +340,61 @@ def test_long_texts_are_cut_by_a_careful_guess() -> None:
         assert not engine.fits("日" * 1400, "ja", "de")
 
     run(test, count=1)
+
+
+def test_the_readings_of_upstreams_tell_how_each_does() -> None:
+    async def test(engine: RemoteEngine, upstreams: list[Double]) -> None:
+        broken, sound = upstreams
+        broken.faults = ["500", "cut 2", "503", "400"]
+        for error in (None, UpstreamFailed, None, BadRequest):
+            job = engine.submit(JOB)  # to the first, which is no busier
+            if error is None:  # answered by the second
+                assert await text_of(job) == WHOLE
+            else:
+                with pytest.raises(error):
+                    await text_of(job)
+            await until(lambda: engine.status().running == 0)
+        first, second = engine.status().upstreams
+        assert [first.name, second.name] == [each.url.partition("//")[2] for each in upstreams]
+        assert first.failures == {"failed": 2, "busy": 1, "refused": 1}
+        assert (first.requests, first.first_texts, second.requests) == (4, 1, 2)
+        assert (second.failures, second.first_texts) == ({}, 2)
+        assert 0 < second.first_text_seconds < 5
+        assert [first.ready, second.ready, first.resting] == [True, True, False]
+        sound.hold = asyncio.Event()
+        await broken.close()
+        held = engine.submit(JOB)
+        await until(lambda: sound.running == 1)
+        first, second = engine.status().upstreams
+        assert (first.ready, first.outstanding, second.outstanding) == (False, 0, 1)
+        assert sum(first.failures.values()) <= 5
+        sound.hold.set()
+        assert await text_of(held) == WHOLE
+
+    run(test)
+
+
+def test_one_that_rests_is_told_to_be_resting() -> None:
+    async def test(engine: RemoteEngine, upstreams: list[Double]) -> None:
+        upstreams[0].faults = ["500"] * 5
+        while len(upstreams[0].asked) < 3:
+            assert await text_of(engine.submit(JOB)) == WHOLE
+        [first, second] = engine.status().upstreams
+        assert (first.resting, first.ready) == (True, False)
+        assert (second.resting, second.ready) == (False, True)
+
+    run(test)
+
+
+def test_no_secret_of_an_address_is_in_a_name() -> None:
+    async def main() -> None:
+        async with doubles(1) as upstreams:
+            place = f"127.0.0.1:{upstreams[0].port}"
+            settings = Remote(upstreams=[f"http://me:secret@{place}/v1", f"http://{place}"])
+            engine = await connect(ENTRY, Catalogue(Path("/nowhere")), settings)
+            names = [each.name for each in engine.status().upstreams]
+            assert names == [place, f"{place} (2)"]
+            assert "secret" not in engine.describe()
+            engine.stop()
+
+    asyncio.run(main())

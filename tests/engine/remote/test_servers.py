@@ -9,6 +9,7 @@ import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -63,7 +64,7 @@ def stream_of(server: ServerProcess, **more: object) -> str:
 
 def test_the_start_line_says_who_answers(pair: tuple[ServerProcess, ServerProcess]) -> None:
     behind, front = pair
-    assert f"model tatoeba-mini at {behind.url}, http://" in front.start_line
+    assert f"model tatoeba-mini at 127.0.0.1:{behind.port}, http://" in front.start_line
 
 
 def test_answers_are_those_of_the_upstream_to_the_byte(
@@ -181,12 +182,12 @@ def test_a_drain_of_an_upstream_or_of_the_front_loses_nothing() -> None:
 
 
 @contextmanager
-def llama_server() -> Iterator[str]:
-    """The address of a llama-server with the embedded model."""
+def llama_server(model: Path = MODEL) -> Iterator[str]:
+    """The address of a llama-server with the embedded model or another one."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [str(LLAMA_SERVER), "--model", str(MODEL), "--port", str(port), "--threads", "1"]
+    command = [str(LLAMA_SERVER), "--model", str(model), "--port", str(port), "--threads", "1"]
     process = subprocess.Popen(
         [*command, "--ctx-size", "2048", "--parallel", "4"],
         stdout=subprocess.DEVNULL,
