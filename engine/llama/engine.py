@@ -10,15 +10,8 @@ from dataclasses import dataclass, field
 
 from tornado.ioloop import IOLoop
 
-from engine.chat.conversation import ChatForm, Message
-from engine.errors import (
-    BabelbrookError,
-    BadRequest,
-    ModelError,
-    NotReady,
-    PromptTooLong,
-    ShuttingDown,
-)
+from engine.chat.conversation import Message
+from engine.errors import BabelbrookError, BadRequest, NotReady, ShuttingDown
 from engine.generation import NO_HINTS, Decoding, Generation, Hints, Job, PromptPart
 from engine.interface import EngineStatus, Reason
 from engine.llama import sizing
@@ -26,16 +19,12 @@ from engine.llama.context import Context, ContextSize
 from engine.llama.model import Model, open_model
 from engine.llama.scheduler import News, Scheduler
 from engine.llama.threads import Crew, fastest
+from engine.llama.tokens import PromptTokens
 from engine.models.catalogue import ModelEntry
 from engine.settings import Engine as EngineSettings
 from engine.sharing import UnderWay
-from engine.translation.prompts import ChatTemplate, PromptForm
 
 logger = logging.getLogger("babelbrook.engine")
-
-
-_Asked = tuple[str | None, str, Hints]  # languages and hints
-_MOST_ASKED = 128  # prompts whose tokens are kept; without hints there is one for a pair
 
 
 @dataclass(slots=True)
@@ -43,74 +32,10 @@ class _Loaded:
     """A model with all that answers by it."""
 
     model: Model
-    form: PromptForm
-    chat: ChatForm | None
+    tokens: PromptTokens
     size: ContextSize
     scheduler: Scheduler
-    measured: tuple[tuple[str, _Asked], list[int]] | None = None  # see `measure`
-    around: dict[_Asked, tuple[list[int], list[int]]] = field(default_factory=dict)
     under_way: UnderWay = field(default_factory=UnderWay)
-
-    def tokens_around(self, asked: _Asked) -> tuple[list[int], list[int]]:
-        """The prompt's tokens before and after the text; the same for every text that is asked so.
-
-        What a user gave (hints) is tokenised as the text is, without control tokens.
-        """
-        if asked not in self.around:
-            if len(self.around) >= _MOST_ASKED:
-                self.around.clear()
-            before, after = self.form.parts(*asked)
-            head = self._opened(self._tokenize(before))
-            self.around[asked] = head, self.model.tokenize(after, special=True)
-        return self.around[asked]
-
-    def _opened(self, tokens: list[int]) -> list[int]:
-        """With BOS, which some chat templates spell themselves; it must not come twice."""
-        bos = self.model.bos
-        return tokens if bos is None or tokens[:1] == [bos] else [bos, *tokens]
-
-    def _tokenize(self, parts: Sequence[PromptPart]) -> list[int]:
-        tokens: list[int] = []
-        for part in parts:
-            tokens += self.model.tokenize(part.text, special=part.trusted)
-        return tokens
-
-    def tokens_of(self, parts: Sequence[PromptPart]) -> list[int]:
-        """The tokens of a prompt as it is. Raises PromptTooLong."""
-        context = self.size.context
-        # Spares the work: hardly any token is longer.
-        if sum(len(part.text) for part in parts) <= context * 16:
-            tokens = self._opened(self._tokenize(parts))
-            if len(tokens) < context:
-                return tokens
-        raise PromptTooLong(f"The prompt is longer than the {context} tokens of a sequence.")
-
-    def prompt(self, text: str, asked: _Asked) -> list[int]:
-        """The tokens of the whole prompt for a text."""
-        before, after = self.tokens_around(asked)
-        inner = self.model.tokenize(text, special=False) if text else []
-        return [*before, *inner, *after]
-
-    def measure(self, text: str, asked: _Asked) -> int:
-        """How many tokens the prompt has; it is kept for `take`, since most are submitted next."""
-        tokens = self.prompt(text, asked)
-        self.measured = (text, asked), tokens
-        return len(tokens)
-
-    def take(self, job: Job) -> list[int]:
-        """The tokens of a job's prompt, for the caller to keep. Raises PromptTooLong."""
-        if job.prompt:
-            return self.tokens_of(job.prompt)
-        key = job.text, (job.source_lang, job.target_lang, job.hints)
-        measured = self.measured
-        if measured is not None and measured[0] == key:
-            self.measured = None
-            return measured[1]
-        return self.prompt(*key)
-
-    def beginning(self, job: Job) -> list[int]:
-        """The tokens of what a job's answer begins with."""
-        return self.model.tokenize(job.answer, special=False) if job.answer else []
 
 
 class LocalEngine:
@@ -136,17 +61,14 @@ class LocalEngine:
     def _load(self) -> _Loaded:
         model = open_model(self.entry.file, self._settings)
         try:
-            template = model.chat_template
-            chat = ChatTemplate(template, model.bos_text, model.eos_text) if template else None
-            form = PromptForm(self.entry.prompt, chat)
-            chat_form = ChatForm(chat) if chat and self.entry.prompt.chat else None
             size = sizing.choose(model, self._settings)
+            tokens = PromptTokens(model, self.entry.prompt, size.context)
             crew = self._crew(model, size)
             scheduler = Scheduler(model, lambda: Context(model, size), self._hand_over, crew)
         except BaseException:
             model.close()
             raise
-        return _Loaded(model, form, chat_form, size, scheduler)
+        return _Loaded(model, tokens, size, scheduler)
 
     def _crew(self, model: Model, size: ContextSize) -> Crew:
         """Where the settings leave the threads to us, those that are fastest here and now."""
@@ -182,14 +104,7 @@ class LocalEngine:
         loaded = self._ready()
         if (joined := loaded.under_way.join(job)) is not None:
             return joined
-        beginning = loaded.beginning(job)
-        prompt, context = loaded.take(job) + beginning, loaded.size.context
-        if len(prompt) >= context:
-            raise ModelError(f"{len(prompt)} tokens do not fit a sequence of {context}.")
-        decoding = Decoding(job)
-        decoding.prompt_tokens, decoding.answer_tokens = len(prompt), len(beginning)
-        room = context - len(prompt)
-        decoding.room = room if job.max_tokens is None else min(room, job.max_tokens)
+        decoding, prompt = loaded.tokens.prepare(job)
         decoding.on_cancel = decoding.on_resume = loaded.scheduler.note_change
         generation = decoding.join(job.unread)
         loaded.under_way.add(decoding)
@@ -200,7 +115,7 @@ class LocalEngine:
 
     async def compose(self, messages: Sequence[Message]) -> tuple[PromptPart, ...]:
         """The prompt for a conversation. Raises BadRequest where the model cannot have it."""
-        chat = self._ready().chat
+        chat = self._ready().tokens.chat
         if chat is None:
             raise BadRequest(f"The model {self.entry.name} has no chat form; it translates.")
         return await chat.prompt(messages)
@@ -209,11 +124,7 @@ class LocalEngine:
         self, text: str, source_lang: str | None, target_lang: str, hints: Hints = NO_HINTS
     ) -> bool:
         """Whether the prompt for a segment leaves half of the sequence to its translation."""
-        loaded = self._ready()
-        half = loaded.size.context // 2
-        if len(text) > half * 16:  # spares the work: hardly any token is longer
-            return False
-        return loaded.measure(text, (source_lang, target_lang, hints)) <= half
+        return self._ready().tokens.fits(text, (source_lang, target_lang, hints))
 
     def status(self) -> EngineStatus:
         """The present reading."""
