@@ -6,15 +6,18 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from engine.translation.origin import Note, Origin
-from engine.translation.report import Done
+from engine.translation.report import Done, Untranslated
+from engine.translation.translator import Translation
 from handlers.translating import Translated
+
+_MOST_UNTRANSLATED = 1000  # that an answer names; a note counts all of them
 
 
 def single(result: Translated) -> dict[str, Any]:
     """The answer to one text."""
     answer = {
         "translation": result.text,
-        **about(result.origin, result.notes),
+        **about(result.origin, result.notes, result.untranslated),
         "checks": checks(result.done),
     }
     return answer | ({"alternatives": result.alternatives} if result.alternatives else {})
@@ -26,6 +29,8 @@ def several(results: Sequence[Translated]) -> dict[str, Any]:
     if any(result.origin is not None and result.origin.detected for result in results):
         answer["detected_source_lang"] = [_language(result.origin) for result in results]
     answer["checks"] = [checks(result.done) for result in results]
+    if any(result.untranslated for result in results):
+        answer["untranslated"] = [untranslated(result.untranslated) for result in results]
     if any(result.alternatives for result in results):
         answer["alternatives"] = [result.alternatives for result in results]
     return answer | _notes(note for result in results for note in result.notes)
@@ -50,10 +55,24 @@ def segment(done: Done) -> dict[str, int]:
     }
 
 
-def about(origin: Origin | None, notes: Iterable[Note]) -> dict[str, Any]:
-    """The language that was detected (null where none is likely), where it was, and notes."""
+def about(
+    origin: Origin | None, notes: Iterable[Note], kept: Sequence[Untranslated] = ()
+) -> dict[str, Any]:
+    """The language that was detected (null where none is likely), where it was; notes; segments
+    that came back as their source."""
     detected = origin is not None and origin.detected
-    return ({"detected_source_lang": _language(origin)} if detected else {}) | _notes(notes)
+    language = {"detected_source_lang": _language(origin)} if detected else {}
+    return language | _notes(notes) | ({"untranslated": untranslated(kept)} if kept else {})
+
+
+def told(translation: Translation) -> dict[str, Any]:
+    """The same of a translation that has ended."""
+    return about(translation.origin, translation.notes, translation.untranslated)
+
+
+def untranslated(kept: Sequence[Untranslated]) -> list[dict[str, Any]]:
+    """Segments that came back as their source, the first of them; a note tells how many."""
+    return [{"start": e.start, "end": e.end, "code": e.code} for e in kept[:_MOST_UNTRANSLATED]]
 
 
 def _language(origin: Origin | None) -> str | None:

@@ -26,6 +26,7 @@ from handlers.translating import Translating
 class _FileTranslating(Translating):
     """A handler that translates the file of a form."""
 
+    keeps_source = True
     documents: Documents  # set by `initialize`
 
     async def read(self, uploads: dict[str, list[HTTPFile]], name: str | None) -> files.Document:
@@ -48,6 +49,7 @@ class _FileTranslating(Translating):
         self.usage()
         self.activity.go_on()
         document.content, document.status = read.encoded(result.text)[0], "done"
+        document.untranslated = len(result.untranslated)
 
 
 class DocumentUploadHandler(DeepLTranslating, _FileTranslating):
@@ -108,6 +110,7 @@ class DocumentStatusHandler(_DocumentHandler):
             answer["seconds_remaining"] = 1
         if document.status == "done":
             answer["billed_characters"] = document.characters
+            answer |= _beside(document)
         if document.status == "error":
             answer["error_message"] = document.error
         self.write_json(answer)
@@ -149,7 +152,7 @@ class TranslateFileHandler(LibreTranslating, _FileTranslating):
             self.documents.add(document)
             host = f"{self.request.protocol}://{self.request.host}"
             path = f"/download_file/{document.id}.{document.key}"
-            self.write_json({"translatedFileUrl": host + path})
+            self.write_json({"translatedFileUrl": host + path, **_beside(document)})
 
 
 class DownloadHandler(BaseHandler):
@@ -170,6 +173,11 @@ def _kept(read: files.Document) -> Document:
     """What is kept of a file that was read; its translation may be some times as long."""
     size = 3 * len(read.text.encode())
     return Document(read.name, size=size, characters=len(read.text))
+
+
+def _beside(document: Document) -> dict[str, int]:
+    """A field of our own where segments came back as their source."""
+    return {"untranslated_segments": document.untranslated} if document.untranslated else {}
 
 
 def _send(handler: BaseHandler, document: Document) -> None:

@@ -27,6 +27,7 @@ class Document:
     status: Literal["queued", "translating", "done", "error"] = "queued"
     characters: int = 0
     content: bytes = b""
+    untranslated: int = 0  # segments that came back as their source
     error: str = ""
 
 

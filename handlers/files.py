@@ -19,6 +19,8 @@ from handlers.schemas import TranslateRequest, parse
 from handlers.translating import TextStreaming
 
 _FIELDS = frozenset(TranslateRequest.model_fields) - {"text", "ignore_tags", "stream_options"}
+_OWN = {"ignore_tags", "api_key"}  # fields of a form that are read by themselves
+_MOST_PLACES, _MOST_IGNORED, _LONGEST_NAME = 50, 20, 50  # of what headers have room for
 _CONTENT_TYPES = {
     "text": "text/plain",
     "markdown": "text/markdown",
@@ -36,28 +38,35 @@ class FileHandler(TextStreaming):
     """Takes a form with a `file`, whose answer is the file or, where they are asked for, events."""
 
     key_in_body = True
+    keeps_source = True
 
     async def post(self) -> None:
         with self.activity.request(self.cancel, self.progress):
-            request, upload = self._read_form()
+            request, upload, unknown = self._read_form()
             name, data = upload.filename, upload.body
             document = await asyncio.to_thread(files.read, name, data, request.format or None)
             self.check_size([document.text])
             request = request.model_copy(update={"format": document.format})
             async with self.pool.lease(request.model) as self.engine:
                 await self.check(request)
+                ignored = unknown + self.without_effect(request)
                 parts = await self.take_apart(request, document.text)
                 translation = self.begin(request, document.text, parts=parts)
                 try:
-                    await self._answer(translation, document)
+                    await self._answer(translation, document, ignored)
                 finally:
                     self.end(translation)
                     self.usage()
             if not self.aborted:
                 await self.end_stream(self.config.streams.stall_timeout)
 
-    def _read_form(self) -> tuple[TranslateRequest, HTTPFile]:
-        """The fields and the file. Raises BadRequest."""
+    def without_effect(self, request: TranslateRequest) -> list[str]:
+        """A file has one translation."""
+        alone = ["alternatives"] if request.alternatives else []
+        return super().without_effect(request) + alone
+
+    def _read_form(self) -> tuple[TranslateRequest, HTTPFile, list[str]]:
+        """The fields, the file, and names of fields that nobody knows. Raises BadRequest."""
         kind = self.request.headers.get("Content-Type", "")
         if not kind.lower().startswith("multipart/form-data"):
             raise BadRequest("Send a form (multipart/form-data) with the file in 'file'.")
@@ -69,19 +78,33 @@ class FileHandler(TextStreaming):
         except (HTTPInputError, ValueError):
             raise BadRequest("Invalid form") from None
         self.take_key({name: values[-1] for name, values in fields.items()})
+        unknown = [*(fields.keys() - _FIELDS - _OWN), *(uploads.keys() - {"file"})]
         if len(uploads.get("file", ())) != 1:
             raise BadRequest("'file' is required, and just one.", "file")
-        return _request(fields), uploads["file"][0]
+        return _request(fields), uploads["file"][0], sorted(unknown)
 
-    async def _answer(self, translation: Translation, document: Document) -> None:
+    async def _answer(
+        self, translation: Translation, document: Document, ignored: list[str]
+    ) -> None:
         if "text/event-stream" in self.request.headers.get("Accept", ""):
-            await self._stream(translation, document)
+            await self._stream(translation, document, ignored)
             return
         with watched(self):
             text = await translation.joined()
         if not self.aborted:
             self.activity.go_on()
+            self._tell(translation, ignored)
             self._send_file(document, text, translation.target_lang)
+
+    def _tell(self, translation: Translation, ignored: list[str]) -> None:
+        """In headers, what an answer that is nothing but a file has no other place for."""
+        if ignored:
+            names = (quote(name[:_LONGEST_NAME], safe="") for name in ignored[:_MOST_IGNORED])
+            self.set_header("Ignored-Fields", ", ".join(names))
+        if kept := translation.untranslated:
+            places = [f"{e.code};start={e.start};end={e.end}" for e in kept[:_MOST_PLACES]]
+            more = [f"more;count={len(kept) - _MOST_PLACES}"] if len(kept) > _MOST_PLACES else []
+            self.set_header("Untranslated-Segments", ", ".join(places + more))
 
     def _send_file(self, document: Document, text: str, language: str) -> None:
         data, charset = document.encoded(text)
@@ -97,16 +120,19 @@ class FileHandler(TextStreaming):
         self.set_header("X-Content-Type-Options", "nosniff")
         self.write(data)
 
-    async def _stream(self, translation: Translation, document: Document) -> None:
+    async def _stream(
+        self, translation: Translation, document: Document, ignored: list[str]
+    ) -> None:
         stream = self.event_stream()
         stream.open()
         try:
-            await stream.run(self._frames(translation, document), translation.poke, _seen, str)
+            frames = self._frames(translation, document, ignored)
+            await stream.run(frames, translation.poke, _seen, str)
         except sse.ReaderGone:
             self.aborted = True
 
     async def _frames(
-        self, translation: Translation, document: Document
+        self, translation: Translation, document: Document, ignored: list[str]
     ) -> AsyncIterator[list[str]]:
         """A frame for each per cent that is done, then one with the file's text."""
         texts: list[str] = []
@@ -126,7 +152,8 @@ class FileHandler(TextStreaming):
                 "filename": document.name_in(translation.target_lang),
                 "format": document.format,
                 "text": "".join(texts),
-                **answers.about(translation.origin, translation.notes),
+                **answers.told(translation),
+                **({"ignored": ignored} if ignored else {}),
             }
             frames = [sse.data(end)]
         except Exception as failure:

@@ -167,6 +167,6 @@ class TranslateStreamHandler(_OwnBody, TextStreaming, Following):
         """What ends a stream where all went well. Raises ShuttingDown."""
         self.activity.go_on()
         if request.stream_options and request.stream_options.usage:
-            told = answers.about(translation.origin, translation.notes) | self.ignored(request)
+            told = answers.told(translation) | self.ignored(request)
             return [sse.event("usage", {**self.usage(), **told}), sse.DONE]
         return [sse.DONE]

@@ -28,7 +28,7 @@ from engine.translation.glossaries import Glossaries
 from engine.translation.glossary import Glossary
 from engine.translation.origin import Note, Origin
 from engine.translation.parts import Part
-from engine.translation.report import Done
+from engine.translation.report import Done, Untranslated
 from engine.translation.request import TranslationRequest
 from engine.translation.translator import Translation
 from handlers import sse
@@ -75,6 +75,7 @@ class Translated:
     origin: Origin | None = None
     notes: Sequence[Note] = ()
     done: Sequence[Done] = ()
+    untranslated: Sequence[Untranslated] = ()
     alternatives: Sequence[str] = ()
 
 
@@ -82,6 +83,7 @@ class Translating(BodyHandler):
     """A handler that begins translations, and ends them when its client leaves."""
 
     access = TRANSLATE
+    keeps_source = False  # where a request does not say what becomes of segments that fail
     engine: Engine  # of this request's model, whatever is selected meanwhile
     outlived = False  # the translations go on when the client leaves
 
@@ -195,6 +197,7 @@ class Translating(BodyHandler):
                 shared=request.cache,
                 memory=self._memory if request.cache else None,
                 unread=unread,
+                keep_source=self._keeps_source(request),
                 report=self.reports(request),
             ),
             self.config.engine.lookahead,
@@ -202,6 +205,10 @@ class Translating(BodyHandler):
         self.keep(translation)
         self._lengths[translation] = len(text)
         return translation
+
+    def _keeps_source(self, request: TranslateRequest) -> bool:
+        wish = request.on_failure
+        return self.keeps_source if wish is None else wish == "keep_source"
 
     def reports(self, request: TranslateRequest) -> bool:
         """Whether the answer tells what seems wrong with it, and where its segments are."""
@@ -219,6 +226,9 @@ class Translating(BodyHandler):
         self._sources.remove(source)
         if isinstance(source, Translation):
             self._characters_done += self._lengths.pop(source)
+            if source.untranslated:
+                kept = self.log_fields.get("untranslated", 0)
+                self.log_fields["untranslated"] = kept + len(source.untranslated)
         if source.first_text is not None and "ttft_ms" not in self.log_fields:
             self.log_fields["ttft_ms"] = round((source.first_text - self.begun) * 1000, 1)
         self._prompt_tokens += source.prompt_tokens
@@ -329,16 +339,21 @@ class Translating(BodyHandler):
         finally:
             self.end(translation)
         others = await self._alternatives(request, text, whole) if request.alternatives else ()
-        return Translated(whole, translation.origin, translation.notes, translation.done, others)
+        return Translated(
+            whole,
+            translation.origin,
+            translation.notes,
+            translation.done,
+            translation.untranslated,
+            others,
+        )
 
     async def _alternatives(self, request: TranslateRequest, text: str, first: str) -> list[str]:
         """Up to so many translations that differ from the first and each other."""
         warmth = max(_ALTERNATIVE_TEMPERATURE, self.sampling(request).temperature)
+        own = {"alternatives": 0, "temperature": warmth, "cache": False, "on_failure": "error"}
         wanted = [
-            request.model_copy(
-                update={"alternatives": 0, "temperature": warmth, "seed": seed, "cache": False}
-            )
-            for seed in range(request.alternatives)
+            request.model_copy(update={**own, "seed": seed}) for seed in range(request.alternatives)
         ]
         found = await asyncio.gather(*(self._alternative(each, text) for each in wanted))
         return [other for other in dict.fromkeys(found) if other not in (None, first)]

@@ -7,7 +7,7 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any, NoReturn
@@ -29,12 +29,15 @@ from engine.translation.translator import Translation
 
 USAGE = """\
 usage: python server.py translate TEXT|FILE|- --to LANG [--from LANG] [--format FORMAT] [-o FILE]
-                                  [--ignore-tags NAME,...] [--json] [--server URL [--key-file FILE]]
+                                  [--ignore-tags NAME,...] [--on-failure keep_source|error]
+                                  [--json] [--server URL [--key-file FILE]]
 
 Translates a text, a file or, with '-' or behind a pipe, what comes from stdin, and writes the
 translation as it comes. A word that is the name of a file is one. --format is told by the name
 of a file, else it is text. -o writes a file, which is there when it is whole; --json writes one
-JSON object. --server asks a running server instead of loading a model here, with the key in
+JSON object. What a model does not finish, or only repeats itself over, stays as it is in a file,
+and at the end you are told; in a text that is given here it is an error. --on-failure has it
+otherwise. --server asks a running server instead of loading a model here, with the key in
 --key-file where it wants one. Settings go behind, as for the server: --model NAME.
 
 Status: 0, 1 where the translation failed, 2 for a wrong command line, 130 after Ctrl-C.
@@ -43,7 +46,16 @@ python server.py translate "Where is the station?" --to ja
 python server.py translate README.md --to de -o README.de.md
 """
 
-_WITH_VALUE = ("--to", "--from", "--format", "--ignore-tags", "--server", "--key-file", "-o")
+_WITH_VALUE = (
+    "--to",
+    "--from",
+    "--format",
+    "--ignore-tags",
+    "--on-failure",
+    "--server",
+    "--key-file",
+    "-o",
+)
 _OWN = (*_WITH_VALUE, "--json")
 _SAMPLED = 100  # parts of a document that tell its language
 _BROKEN_PIPE = 141  # as a shell tells of a program that SIGPIPE has ended
@@ -64,13 +76,20 @@ class _Wish:
     target: str | None
     source: str
     ignore: frozenset[str]
+    on_failure: str
 
     def body(self) -> dict[str, Any]:
         """The same for a server."""
         fields = {"text": self.document.text, "format": self.document.format}
         languages = {"target_lang": self.target, "source_lang": self.source}
         given = {name: value for name, value in languages.items() if value is not None}
-        return {**fields, **given, "ignore_tags": sorted(self.ignore)}
+        return {
+            **fields,
+            **given,
+            "ignore_tags": sorted(self.ignore),
+            "on_failure": self.on_failure,
+            "stream_options": {"usage": True},
+        }
 
 
 def run(argv: Sequence[str], environ: Mapping[str, str], make_engine: MakeEngine) -> int:
@@ -85,11 +104,13 @@ def run(argv: Sequence[str], environ: Mapping[str, str], make_engine: MakeEngine
     options = _parser().parse_args(own)
     if options.server and rest:
         raise ConfigError([f"translate: {rest[0]} is a setting of a server here, not of --server"])
+    document = _document(options.text, options.format)
     wish = _Wish(
-        _document(options.text, options.format),
+        document,
         options.to,
         options.source,
         frozenset(filter(None, options.ignore_tags.split(","))),
+        options.on_failure or ("keep_source" if document.name else "error"),
     )
     try:
         with bar(wish.document.name, len(wish.document.text), options.output is not None) as told:
@@ -131,6 +152,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--from", dest="source", default="auto")
     parser.add_argument("--format", choices=list(formats.FORMATS))
     parser.add_argument("--ignore-tags", default="")
+    parser.add_argument("--on-failure", choices=("keep_source", "error"))
     parser.add_argument("-o", dest="output", type=Path)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--server")
@@ -142,11 +164,20 @@ def _document(text: str, format_: str | None) -> Document:
     """What is to be translated. Raises BadRequest."""
     if text == "-":
         return files.read("stdin.txt", sys.stdin.buffer.read(), format_)
-    if (path := Path(text)).is_file():
+    path = Path(text)
+    if _is_file(path):
         return files.read(path.name, _read(path), format_)
     if path.suffix.lower() in files.FORMAT_OF and not any(c.isspace() for c in text):
         raise BadRequest(f"There is no file {text}.")
     return Document("", format_ or "text", text, "utf-8")
+
+
+def _is_file(path: Path) -> bool:
+    """Whether it names a file; a long text names nothing that a system could look up."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def _read(path: Path) -> bytes:
@@ -160,10 +191,11 @@ def _translate_there(server: str, key_file: Path | None, wish: _Wish, output: Ou
     """Ask a running server. Raises ServerFailed."""
     key = _read(key_file).decode().strip() if key_file else None
     done = 0
-    for piece in client.translate(server, wish.body(), key):
+    answer = client.Answer(server, wish.body(), key)
+    for piece in answer:
         done += len(piece)  # as long as the source, about
         output.write(piece, done)
-    output.finish({"target_lang": wish.target})
+    output.finish({"target_lang": wish.target, **answer.told})
 
 
 def _translate_here(
@@ -200,12 +232,19 @@ async def _write(
     target = languages.choose(wish.target or settings.translation.target_lang, entry.target_langs)
     source = await _origin(engine, wish, parts, target)
     sampling = Sampling(**entry.sampling.model_dump())
-    request = TranslationRequest(parts, source, target, sampling=sampling)
+    keep = wish.on_failure == "keep_source"
+    request = TranslationRequest(parts, source, target, sampling=sampling, keep_source=keep)
     translation = Translation(engine, request, settings.engine.lookahead)
     async for texts in translation.pieces():
         output.write("".join(texts), translation.position)
-    notes = [{"code": note.code, "message": note.message} for note in translation.notes]
-    output.finish({"source_lang": source.language, "target_lang": target, "notes": notes})
+    output.finish(
+        {
+            "source_lang": source.language,
+            "target_lang": target,
+            "notes": [asdict(note) for note in translation.notes],
+            "untranslated": [asdict(each) for each in translation.untranslated],
+        }
+    )
 
 
 async def _origin(engine: Engine, wish: _Wish, parts: Sequence[Part], target: str) -> Origin:

@@ -14,6 +14,8 @@ from typing import Any
 from engine.errors import BadRequest
 from engine.translation.files import Document
 
+_PLACES = 5  # that a person is told
+
 
 class Output:
     """Takes the pieces of one translation; `progress` is told how many characters are done."""
@@ -34,7 +36,10 @@ class Output:
         self._progress(done)
 
     def finish(self, about: Mapping[str, Any]) -> None:
-        """All was written; `about` goes into the JSON object. Raises BadRequest."""
+        """All was written; `about` goes into the JSON object. Raises BadRequest.
+
+        Notes on what did not become a translation go to standard error.
+        """
         text = "".join(self._kept)
         data, _ = self._document.encoded(text)
         if self._as_json:
@@ -45,12 +50,27 @@ class Output:
         else:
             # What was typed has no line end of its own, but a terminal wants one.
             _print(text if self._as_json or self._document.name else "\n")
+        if not self._as_json:
+            _warn(about)
 
 
 def _print(text: str) -> None:
     """Characters as they are, in UTF-8 whatever the locale, at once."""
     sys.stdout.buffer.write(text.encode())
     sys.stdout.buffer.flush()
+
+
+def _warn(about: Mapping[str, Any]) -> None:
+    """On standard error: how much was left as it was, and where the first of it is."""
+    places = about.get("untranslated", ())
+    for note in about.get("notes", ()):
+        if note["code"] == "untranslated":
+            print(f"server.py: {note['message']}", file=sys.stderr)
+    for place in places[:_PLACES]:
+        where = f"characters {place['start']} to {place['end']}"
+        print(f"server.py: {where}: {place['code']}", file=sys.stderr)
+    if len(places) > _PLACES:
+        print("server.py: ... --json names all of them", file=sys.stderr)
 
 
 def _replace(file: Path, data: bytes) -> None:

@@ -8,6 +8,16 @@ from engine.translation.checks import Finding
 
 
 @dataclass(frozen=True, slots=True)
+class Untranslated:
+    """A segment that came back as its source, in characters of the document, and why: the code of
+    an error, or `empty` where the model said nothing."""
+
+    start: int
+    end: int
+    code: str
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """Where a segment lies in the source and in the translation, in characters, and what seems
     wrong with it."""

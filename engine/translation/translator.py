@@ -8,15 +8,15 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import aclosing
 
-from engine.errors import BadRequest, ModelError
+from engine.errors import BabelbrookError, BadRequest, ModelError
 from engine.generation import Generation, Job, Sampling, recalled
 from engine.interface import Engine
 from engine.translation.asking import Asking
-from engine.translation.checks import Pair, findings
+from engine.translation.checks import Finding, Pair, findings
 from engine.translation.origin import Note, Origin
 from engine.translation.parts import Part
 from engine.translation.passage import Passage
-from engine.translation.report import Done
+from engine.translation.report import Done, Untranslated
 from engine.translation.request import TranslationRequest
 from engine.translation.segments import Segment, around, segments
 from engine.translation.tries import Tries
@@ -54,6 +54,7 @@ class Translation:
         checks = request.report or self._remembers
         self._detect = request.origin.teller(engine.entry) if checks else None
         self.done: deque[Done] = deque()  # segments that are complete, for a report; take them out
+        self.untranslated: list[Untranslated] = []  # what came back as it was, in vain tried
 
     def _cut(self, parts: Iterable[Part]) -> Iterator[Unit]:
         """The segments of all parts, and what lies between them."""
@@ -100,8 +101,9 @@ class Translation:
     @property
     def notes(self) -> list[Note]:
         """What there is to know about the answer; complete when `pieces` has ended."""
-        notes = (self.origin.note, self.origin.spared if self._spared else None)
-        return [note for note in notes if note is not None]
+        spared = self.origin.spared if self._spared else None
+        failed = _failed(len(self.untranslated)) if self.untranslated else None
+        return [note for note in (self.origin.note, spared, failed) if note is not None]
 
     @property
     def prompt_tokens(self) -> int:
@@ -222,7 +224,8 @@ class Translation:
     async def _translated(self, unit: Unit) -> AsyncIterator[list[str]]:
         """What comes of the head, as it comes; where that fails, smaller ones take its place.
 
-        Raises CutShort and Repetitive where smaller ones would not help, or text is out already.
+        Raises CutShort and Repetitive where smaller ones would not help, or text is out already,
+        unless the request has such segments stay as they are.
         """
         tries = Tries(self._engine, self._asking, self._request, unit)
         async with aclosing(tries.texts()) as all_texts:
@@ -239,13 +242,27 @@ class Translation:
             if (last := tries.last()) is not None:
                 if last:
                     yield last
+                if tries.reply.empty:
+                    self.untranslated.append(Untranslated(*unit.place, "empty"))
                 self._complete(unit, tries.reply.text)
                 self._leave_head()
                 return
         smaller = tries.smaller()
         if error and not smaller:
-            raise error
+            if not self._request.keep_source:
+                raise error
+            yield unit.given_back()
+            self._fail(unit, error)
         self._leave_head(*smaller)
+
+    def _fail(self, unit: Unit, error: BabelbrookError) -> None:
+        """A segment came back as its source for this reason."""
+        place = unit.place
+        self.untranslated.append(Untranslated(*place, error.code))
+        if self._request.report:
+            finding = Finding("untranslated", f"This came back as the source. {error.sentence}")
+            written = self._written - unit.written, self._written
+            self.done.append(Done(*place, *written, (finding,)))
 
     def _complete(self, unit: Unit, translation: str) -> None:
         """Check a segment where its translation is reported, or to be remembered."""
@@ -270,3 +287,12 @@ class Translation:
             self._detect,
         )
         return Done(*unit.place, self._written - unit.written, self._written, tuple(findings(pair)))
+
+
+def _failed(count: int) -> Note:
+    segments = "1 segment" if count == 1 else f"{count:,} segments"
+    return Note(
+        "untranslated",
+        f"{segments} came back as the source: the model repeated itself, did not finish or said"
+        " nothing.",
+    )

@@ -52,7 +52,8 @@ class Tries:
         text, room = unit.segment.text, self._generation.room
         may_not_fit = room is not None and room < len(text.encode())
         may_miss_terms = bool(unit.terms) and self._asking.carries_hints and not unit.emphatic
-        return Reply(LoopWatch(text), hold=may_not_fit or may_miss_terms or unit.has_keeps)
+        hold = may_not_fit or may_miss_terms or unit.has_keeps or self._request.keep_source
+        return Reply(LoopWatch(text), hold=hold)
 
     async def texts(self) -> AsyncGenerator[list[str]]:
         """Texts that can go out; a model that repeats itself is made to go on otherwise.
@@ -135,7 +136,7 @@ class Tries:
             if not self._request.ignore_eos and not unit.keeps_survive(translation):
                 return None
             return unit.whole(translation)
-        if self.reply.empty:  # the model said nothing: better the source than a hole in the text
+        if self.reply.empty:  # better the source than a hole in the text
             return unit.given_back()
         return unit.out(texts)
 

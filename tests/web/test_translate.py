@@ -114,6 +114,15 @@ def test_a_file_is_translated_and_saved(page: Page, server: ServerProcess) -> No
     expect(page.locator("#files")).to_be_hidden()
 
 
+def test_a_file_s_card_says_what_was_left_untranslated(page: Page) -> None:
+    page.locator("#file").set_input_files(
+        {"name": "a.txt", "mimeType": "text/plain", "buffer": b"Hello. \n" + b"x" * 300}
+    )
+    note = page.locator(".file .problem")
+    expect(note).to_contain_text("Translated. 8 segments came back as the source", timeout=20_000)
+    expect(page.get_by_role("link", name="Save")).to_be_visible()
+
+
 def test_a_file_that_is_no_text_is_refused_in_words(page: Page) -> None:
     page.locator("#file").set_input_files(
         {"name": "a.bin", "mimeType": "application/octet-stream", "buffer": b"\xff\x00\xfe"}

@@ -82,8 +82,10 @@ class Job {
     this.#card.dataset.progress = percent;
   }
 
-  #finish({ filename, text }) {
-    this.#end("Translated.");
+  #finish({ filename, text, notes = [] }) {
+    const left = notes.filter((note) => note.code === "untranslated").map((note) => note.message);
+    this.#end(["Translated.", ...left].join(" "));
+    this.#note.classList.toggle("problem", left.length > 0);
     const url = URL.createObjectURL(new Blob([text], { type: "text/plain;charset=utf-8" }));
     const link = make("a", { className: "button small main", href: url, textContent: "Save" });
     link.download = filename;

@@ -65,6 +65,34 @@ def _umask() -> int:
     return mask
 
 
+def test_what_could_not_be_translated_of_a_file_is_told(tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    file.write_text("I love you.\n" + "x" * 300)
+    words = ("--to", "de", "--engine.threads", "1")
+    status, out, err = translate(str(file), *words)
+    assert (status, out) == (0, "Ich liebe dich.\n" + "x" * 300)
+    first, *places = err.splitlines()
+    assert "8 segments came back as the source: the model repeated itself" in first
+    assert places[0] == "server.py: characters 12 to 49: repetition"
+    assert places[-1] == "server.py: ... --json names all of them"
+    for failing in ([str(file), "--on-failure", "error"], ["x" * 300]):
+        status, _, err = translate(*failing, *words)
+        assert (status, "The model repeats itself" in err) == (1, True)
+
+
+def test_a_server_tells_what_could_not_be_translated_too(
+    server: ServerProcess, tmp_path: Path
+) -> None:
+    file = tmp_path / "a.txt"
+    file.write_text("x" * 300)
+    words = (str(file), "--to", "de", "--from", "en", "--server", server.url)
+    status, out, err = translate(*words)
+    assert (status, out) == (0, "x" * 300)
+    assert "8 segments came back as the source" in err
+    status, out, _ = translate(*words, "--json")
+    assert len(json.loads(out)["untranslated"]) == 8
+
+
 def test_stdin_has_the_format_that_is_named() -> None:
     status, out, _ = translate(
         "-", "--to", "ja", "--format", "html", "--ignore-tags", "x", *ECHO, stdin="<p>a  &amp; b\n"
