@@ -122,6 +122,11 @@ def data_folder(settings: Settings) -> Path:
     return PROJECT / settings.data.folder
 
 
+def glossaries_path(settings: Settings) -> Path:
+    """Where stored glossaries lie."""
+    return data_folder(settings) / "glossaries.sqlite"
+
+
 def memory_path(settings: Settings) -> str | None:
     """Where the translation memory lies: a file, ":memory:", or None where there is none."""
     path = settings.memory.path

@@ -9,13 +9,14 @@ from typing import Any
 
 from tornado.httputil import HTTPServerRequest
 
-from engine.config import data_folder, memory_path, models_folder
+from engine.config import glossaries_path, memory_path, models_folder
 from engine.interface import Engine
 from engine.memory.memory import Memory
 from engine.models.catalogue import Catalogue
 from engine.models.pool import Pool
 from engine.settings import Settings
 from engine.translation.glossaries import Glossaries
+from engine.translation.multilingual import MultilingualGlossaries
 from handlers.activity import Activity
 from handlers.auth import Gate
 from handlers.base import UnknownPathHandler, log_access
@@ -25,7 +26,6 @@ from handlers.deepl import (
     DeepLUsageHandler,
     Usage,
 )
-from handlers.deepl_glossaries import DeepLGlossaries
 from handlers.deepl_glossary_handlers import (
     DictionariesV3Handler,
     EntriesV2Handler,
@@ -108,7 +108,7 @@ def make_application(
         "activity": activity,
         "metrics": metrics,
         "memory": memory,
-        "glossaries": Glossaries(data_folder(settings) / "glossaries.sqlite"),
+        "glossaries": Glossaries(glossaries_path(settings)),
     }
     documents = Documents()
     routes = [
@@ -248,8 +248,8 @@ def _libretranslate(needs: Needs, documents: Documents) -> list[Any]:
 def _deepl(needs: Needs, documents: Documents) -> list[Any]:
     """DeepL's paths."""
     pool, settings = needs["pool"], needs["settings"]
-    usage, known = Usage(), DeepLGlossaries()
-    deepl = {**needs, "usage": usage, "deepl_glossaries": known}
+    usage, known = Usage(), MultilingualGlossaries(glossaries_path(settings))
+    deepl = {**needs, "usage": usage, "multilingual": known}
     glossaries = {"glossaries": known, "settings": settings}
     kept = {"documents": documents, "body_limit": settings.limits.body_bytes}
     return [

@@ -164,7 +164,7 @@ class Gate:
 
     def _let_in(self, handler: BaseHandler, need: frozenset[Role], key: Key | None) -> None:
         if key is None:
-            raise handler.refusal("A valid key is needed, as 'Authorization: Bearer KEY'.")
+            raise handler.refusal(f"A valid key is needed, as {handler.key_form}.")
         if not key.roles & need:
             raise WrongRole(f"This needs a key with the role {' or '.join(sorted(need))}.")
         handler.key = key

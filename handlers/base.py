@@ -57,6 +57,7 @@ class BaseHandler(RequestHandler):
 
     access: Need  # which keys may use it; each handler says so, and none answers without
     refusal: type[Unauthorized] = Unauthorized  # of a missing or wrong key
+    key_form = "'Authorization: Bearer KEY'"  # how it is sent, for who did not
     key_in_body = False  # the key may come as `api_key` in the body
     key: Key | None = None  # whose request it is, where there are keys
     awaits_key = False  # no key has come yet, but the body may hold one

@@ -5,16 +5,19 @@ https://developers.deepl.com/docs
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
 from typing import Any
 
 from engine.errors import BabelbrookError, BadRequest
 from engine.models.pool import Pool
 from engine.translation.languages import english_name
+from engine.translation.multilingual import MultilingualGlossaries
 from engine.translation.origin import Origin
+from handlers import answers
 from handlers.auth import ANY_KEY, QuotaUsed, WrongKey
 from handlers.base import BaseHandler, GetHandler
-from handlers.deepl_glossaries import DeepLGlossaries
+from handlers.deepl_glossaries import pair_of
 from handlers.deepl_schemas import DeepLRequest, parse_deepl, source_code, target_codes
 from handlers.presence import watched
 from handlers.schemas import TranslateRequest
@@ -29,6 +32,7 @@ class DeepLHandler(BaseHandler):
     """Errors in DeepL's shape and with its codes."""
 
     refusal = WrongKey
+    key_form = "'Authorization: DeepL-Auth-Key KEY'"
 
     def send_error(self, status_code: int = 500, **kwargs: Any) -> None:
         error = kwargs.get("exc_info", (None, None, None))[1]
@@ -38,6 +42,11 @@ class DeepLHandler(BaseHandler):
 
     def error_value(self, error: BabelbrookError) -> Any:
         return {"message": error.sentence}
+
+
+def owner_of(handler: BaseHandler) -> str:
+    """Whose glossaries a request may use: a key's, or everybody's where there are no keys."""
+    return handler.key.id if handler.key is not None else ""
 
 
 class Usage:
@@ -61,20 +70,23 @@ class DeepLTranslating(DeepLHandler, Translating):
     """What texts and documents share."""
 
     def initialize(  # type: ignore[override]
-        self, usage: Usage, deepl_glossaries: DeepLGlossaries, **shared: Any
+        self, usage: Usage, multilingual: MultilingualGlossaries, **shared: Any
     ) -> None:
         super().initialize(**shared)
-        self.characters, self.deepl_glossaries = usage, deepl_glossaries
+        self.characters, self.multilingual = usage, multilingual
 
-    def wanted(self, request: Any, **more: Any) -> TranslateRequest:
+    async def wanted(self, request: Any, **more: Any) -> TranslateRequest:
         """The same in our own words. Raises BadRequest for an unknown glossary."""
         glossary = None
         if request.glossary_id is not None:
             if request.source_lang == "auto":
                 raise BadRequest("Use of a glossary requires the source_lang parameter.")
-            owner = self.key.id if self.key is not None else ""
-            found = self.deepl_glossaries.find(request.glossary_id, owner)
-            glossary = found.terms(request.source_lang, request.target_lang)
+            glossary = await asyncio.to_thread(
+                self.multilingual.terms,
+                request.glossary_id,
+                owner_of(self),
+                pair_of(request.source_lang, request.target_lang),
+            )
         return TranslateRequest.model_validate(
             {
                 "text": "",
@@ -90,15 +102,19 @@ class DeepLTranslating(DeepLHandler, Translating):
 class DeepLTranslateHandler(DeepLTranslating):
     """`POST /v2/translate`."""
 
+    def reports(self, request: TranslateRequest) -> bool:
+        return request.glossary is not None
+
     async def post(self) -> None:
         with self.activity.request(self.cancel, self.progress):
             request = parse_deepl(DeepLRequest, self.json_or_form())
             self.check_size(request.text)
-            wanted = self.wanted(
+            wanted = await self.wanted(
                 request,
                 context=request.context,
                 format=request.tag_handling or "text",
                 ignore_tags=request.ignore_tags,
+                split_sentences=request.split_sentences,
             )
             async with self.pool.lease(None) as self.engine:
                 await self.check(wanted)
@@ -120,9 +136,16 @@ def _translations(request: DeepLRequest, results: list[Translated]) -> list[dict
     translations = []
     for text, result in zip(request.text, results, strict=True):
         billed = {"billed_characters": len(text)} if request.show_billed_characters else {}
-        source = _source(request, result.origin)
+        # Theirs has nothing like it, but a glossary that was not kept to must be told somewhere.
+        missing = [each for each in answers.checks(result.done) if each["check"] == "terms"]
         translations.append(
-            {"detected_source_language": source, "text": result.text, **billed, **extras}
+            {
+                "detected_source_language": _source(request, result.origin),
+                "text": result.text,
+                **billed,
+                **extras,
+                **({"checks": missing} if missing else {}),
+            }
         )
     return translations
 

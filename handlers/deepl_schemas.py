@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from engine.errors import BadRequest
-from handlers.schemas import parse
+from handlers.schemas import SplitSentences, parse
 
 _YES, _NO = ("1", "true"), ("0", "false")
 
@@ -64,9 +64,7 @@ class DeepLRequest(_Common):
     context: str = Field("", max_length=4000)
     tag_handling: Literal["xml", "html"] | None = None
     ignore_tags: Names = Field(default=[])
-    split_sentences: Annotated[
-        Literal["0", "1", "nonewlines"], BeforeValidator(str, json_schema_input_type=str | int)
-    ] = "1"
+    split_sentences: SplitSentences = "1"
     preserve_formatting: Flag = False
     show_billed_characters: Flag = False
     model_type: str | None = None

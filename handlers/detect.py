@@ -12,8 +12,9 @@ from engine.translation import origin
 from engine.translation.detect import Guess, detect
 from engine.translation.languages import english_name
 from handlers.activity import Activity
-from handlers.auth import TRANSLATE
+from handlers.auth import TRANSLATE, Unauthorized, WrongKey
 from handlers.base import BodyHandler
+from handlers.libretranslate_schemas import is_libretranslate
 
 _SHOWN = 5  # candidates of one text
 
@@ -25,11 +26,18 @@ class DetectHandler(BodyHandler):
     """
 
     access = TRANSLATE
+    refusal: type[Unauthorized] = Unauthorized
     key_in_body = True
 
     def initialize(self, pool: Pool, settings: Settings, activity: Activity) -> None:
         self.pool, self.config, self.activity = pool, settings, activity
         self.body_limit = settings.limits.body_bytes
+
+    def take_key(self, fields: dict[str, Any]) -> None:
+        if is_libretranslate(fields):
+            self.refusal = WrongKey  # theirs is a 403
+            self.key_form = "'api_key' in the body"
+        super().take_key(fields)
 
     async def post(self) -> None:
         self.activity.check()

@@ -64,7 +64,7 @@ class DocumentUploadHandler(DeepLTranslating, _FileTranslating):
         fields, uploads = self.form()
         request: DocumentRequest = parse_deepl(DocumentRequest, fields)
         read = await self.read(uploads, request.filename)
-        wanted = self.wanted(request, format=read.format)
+        wanted = await self.wanted(request, format=read.format)
         async with self.pool.lease(None) as self.engine:
             await self.check(wanted)  # told at once
         document = _kept(read)

@@ -8,7 +8,7 @@ from engine.errors import UnknownModel
 from engine.models.catalogue import Catalogue, ModelEntry
 from engine.models.pool import Pool
 from engine.translation.languages import english_name, native_name
-from handlers.auth import ANY_KEY
+from handlers.auth import ANY_KEY, Unauthorized, WrongKey
 from handlers.base import GetHandler
 
 
@@ -19,11 +19,17 @@ class LanguagesHandler(GetHandler):
     """
 
     access = ANY_KEY
+    refusal: type[Unauthorized] = Unauthorized
+    key_in_body = True  # where clients of LibreTranslate have it, though this is a GET
 
     def initialize(self, pool: Pool, catalogue: Catalogue) -> None:
         self.pool, self.catalogue = pool, catalogue
 
     def get(self) -> None:
+        if self.awaits_key:
+            key = self.get_body_argument("api_key", None)
+            self.refusal = Unauthorized if key is None else WrongKey  # theirs is a 403
+            self.gate.admit_by_body(self, key)
         entry = self._entry()
         self.write_json([_language(code, entry.targets(code)) for code in entry.source_langs])
 

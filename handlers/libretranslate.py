@@ -37,6 +37,7 @@ class LibreTranslating(Translating):
     def take_key(self, fields: dict[str, Any]) -> None:
         if is_libretranslate(fields):
             self.refusal = WrongKey  # theirs is a 403
+            self.key_form = "'api_key' in the body"
         super().take_key(fields)
 
     async def answer_libretranslate(self, fields: dict[str, Any]) -> dict[str, Any] | None:

@@ -52,6 +52,11 @@ _FORMALITIES: dict[str, Literal["more", "less"] | None] = {
 Formality = Literal["default", "more", "less", "prefer_more", "prefer_less", "formal", "informal"]
 
 
+# DeepL's words: "0" for not at all, "nonewlines" for sentences that go over lines.
+SplitSentences = Annotated[
+    Literal["0", "1", "nonewlines"], BeforeValidator(str, json_schema_input_type=str | int)
+]
+
 _MOST_TERMS = 1_000  # in a request
 
 
@@ -75,6 +80,7 @@ class TranslateRequest(SamplingFields):
     source_lang: Any = None
     format: str = "text"  # one of engine.translation.formats
     ignore_tags: list[str] | None = None  # names of elements that stay as they are
+    split_sentences: SplitSentences = "1"
     model: str | None = None
     max_tokens: int | None = Field(None, ge=1, le=2**31 - 1)
     formality: Formality | None = None

@@ -24,6 +24,7 @@ from engine.memory.memory import Memory
 from engine.models.pool import Pool
 from engine.settings import Settings
 from engine.translation import formats, languages, origin
+from engine.translation.formats import wrapped
 from engine.translation.glossaries import Glossaries
 from engine.translation.glossary import Glossary
 from engine.translation.origin import Note, Origin
@@ -187,6 +188,7 @@ class Translating(BodyHandler):
                 parts=parts,
                 origin=self._origin(source_lang, self._target_lang, sample),
                 target_lang=self._target_lang,
+                unit="paragraph" if request.split_sentences == "0" else None,
                 hints=request.hints if self.engine.entry.prompt.carries_hints else NO_HINTS,
                 earlier=self.config.translation.earlier_segments,
                 glossary=self._glossary,
@@ -366,6 +368,8 @@ class Translating(BodyHandler):
 
 
 def _parts(request: TranslateRequest, text: str) -> Iterable[Part]:
+    if request.format == "text" and request.split_sentences != "1":
+        return wrapped.parts(text)
     return formats.parts(request.format, text, frozenset(request.ignore_tags or ()))
 
 

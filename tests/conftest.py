@@ -124,9 +124,12 @@ class ServerProcess:
 
 
 @pytest.fixture(scope="session")
-def server() -> Iterator[ServerProcess]:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
     """One server on the embedded model for all tests that do not end it."""
-    process = ServerProcess("--engine.sequences", "8", "--engine.threads", "1")
+    folder = str(tmp_path_factory.mktemp("data"))
+    process = ServerProcess(
+        *("--engine.sequences", "8", "--engine.threads", "1", "--data.folder", folder)
+    )
     yield process
     log = process.log()
     process.close()

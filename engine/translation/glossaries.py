@@ -3,27 +3,15 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from engine.errors import BabelbrookError
 from engine.translation.glossary import Glossary, Term
+from engine.translation.termstore import GlossariesFailed, TermFile
 
 MOST_TERMS, MOST_GLOSSARIES = 20_000, 1_000
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS glossaries (
-    name TEXT PRIMARY KEY,
-    source_lang TEXT,
-    target_lang TEXT,
-    terms TEXT NOT NULL,
-    count INTEGER NOT NULL,
-    changed INTEGER NOT NULL
-)
-"""
 
 
 class UnknownGlossary(BabelbrookError):
@@ -31,13 +19,6 @@ class UnknownGlossary(BabelbrookError):
 
     status = 404
     code = "unknown_glossary"
-
-
-class GlossariesFailed(BabelbrookError):
-    """Their file cannot be used."""
-
-    status = 503
-    code = "glossaries_failed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,26 +35,12 @@ class Glossaries:
     """To be used on a thread: each method opens the file, and raises GlossariesFailed."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._file = TermFile(path)
         self._made: dict[str, tuple[int, Glossary]] = {}  # by name, with the time of the change
-
-    @contextmanager
-    def _open(self, *, write: bool = False) -> Iterator[sqlite3.Connection]:
-        """The file, made where there is none and something is to be written."""
-        try:
-            if write:
-                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            there = write or self._path.exists()
-            path = self._path if there else ":memory:"
-            with closing(sqlite3.connect(path, timeout=2, isolation_level=None)) as db:
-                db.execute(_SCHEMA)
-                yield db
-        except (sqlite3.Error, OSError) as error:
-            raise GlossariesFailed(f"The file {self._path} cannot be used: {error}.") from None
 
     def all(self) -> list[About]:
         """All glossaries by name."""
-        with self._open() as db:
+        with self._file.open() as db:
             rows = db.execute(
                 "SELECT name, source_lang, target_lang, count FROM glossaries ORDER BY name"
             )
@@ -81,7 +48,7 @@ class Glossaries:
 
     def terms(self, name: str) -> tuple[About, list[Term]]:
         """One with its terms. Raises UnknownGlossary."""
-        with self._open() as db:
+        with self._file.open() as db:
             row = db.execute(
                 "SELECT name, source_lang, target_lang, count, terms FROM glossaries"
                 " WHERE name = ?",
@@ -93,7 +60,7 @@ class Glossaries:
 
     def glossary(self, name: str) -> Glossary:
         """One to be used; it is made once for each change. Raises UnknownGlossary."""
-        with self._open() as db:
+        with self._file.open() as db:
             row = db.execute("SELECT changed FROM glossaries WHERE name = ?", (name,)).fetchone()
         if row is None:
             raise _unknown(name)
@@ -104,7 +71,7 @@ class Glossaries:
 
     def put(self, about: About, terms: list[Term]) -> bool:
         """Make or replace one; whether it is new. Fails where there are too many, too."""
-        with self._open(write=True) as db:
+        with self._file.open(write=True) as db:
             known = db.execute("SELECT 1 FROM glossaries WHERE name = ?", (about.name,)).fetchone()
             (number,) = db.execute("SELECT count(*) FROM glossaries").fetchone()
             if known is None and number >= MOST_GLOSSARIES:
@@ -124,7 +91,7 @@ class Glossaries:
 
     def remove(self, name: str) -> None:
         """Raises UnknownGlossary."""
-        with self._open() as db:
+        with self._file.open() as db:
             removed = db.execute("DELETE FROM glossaries WHERE name = ?", (name,)).rowcount
         self._made.pop(name, None)
         if not removed:

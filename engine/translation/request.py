@@ -10,19 +10,21 @@ from engine.memory.memory import Memory
 from engine.translation.glossary import Glossary
 from engine.translation.origin import Origin
 from engine.translation.parts import Part
+from engine.translation.segments import Unit
 
 
 @dataclass(frozen=True, slots=True)
 class TranslationRequest:
     """What is to be translated, its languages already chosen among those of the model.
 
-    `parts` are taken one by one as they are needed, and once. `max_tokens` bounds the answer to
-    each segment.
+    `parts` are taken one by one as they are needed, and once; they are cut into segments of the
+    model's own kind where no `unit` is given. `max_tokens` bounds the answer to each segment.
     """
 
     parts: Iterable[Part]
     origin: Origin
     target_lang: str
+    unit: Unit | None = None
     hints: Hints = NO_HINTS
     earlier: int = 0  # segments before each one that the model is told, where it can be
     glossary: Glossary | None = None

@@ -65,7 +65,7 @@ class Translation:
             if part.text is None:
                 yield Unit(passage, Segment(part.raw, "", len(part.raw)))
                 continue
-            unit = self._engine.entry.segment
+            unit = self._request.unit or self._engine.entry.segment
             for segment in segments(part.text, language, unit, self._asking.fits, passage.keeps):
                 for piece in self._without_keeps(passage, segment):
                     yield Unit(passage, piece)

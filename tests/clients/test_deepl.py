@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import deepl
 import pytest
@@ -47,6 +52,74 @@ def test_languages_usage_and_glossaries(api: deepl.DeepLClient) -> None:
     api.delete_multilingual_glossary(new)
     with pytest.raises(deepl.GlossaryNotFoundException):
         api.get_glossary(old.glossary_id)
+
+
+class Obedient(BaseHTTPRequestHandler):
+    """An upstream whose model translates one sentence, with the word that the prompt wants."""
+
+    def do_GET(self) -> None:
+        self._answer("application/json", json.dumps({"data": [{"id": "gemma-2-2b-it"}]}))
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        wanted = re.search("^station -> (.+)$", body["messages"][-1]["content"], re.MULTILINE)
+        text = f"Wo ist der {wanted[1] if wanted else 'Bahnhof'}?"
+        choices = [{"delta": {"content": text}}, {"delta": {}, "finish_reason": "stop"}]
+        frames = [json.dumps({"choices": [choice]}) for choice in choices]
+        self._answer("text/event-stream", "".join(f"data: {f}\n\n" for f in [*frames, "[DONE]"]))
+
+    def _answer(self, kind: str, text: str) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text.encode())
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def told(tmp_path: Path) -> Iterator[deepl.DeepLClient]:
+    """A client of a server whose model takes instructions."""
+    upstream = ThreadingHTTPServer(("127.0.0.1", 0), Obedient)
+    thread = Thread(target=upstream.serve_forever)
+    thread.start()
+    urls = json.dumps([f"http://127.0.0.1:{upstream.server_port}"])
+    server = ServerProcess(
+        *("--engine", "remote", "--remote.upstreams", urls, "--model", "gemma-2-2b-it"),
+        *("--data.folder", str(tmp_path)),
+    )
+    client = deepl.DeepLClient("any", server_url=server.url, send_platform_info=False)
+    yield client
+    client.close()
+    server.close()
+    upstream.shutdown()
+    thread.join(10)
+    upstream.server_close()
+
+
+def test_terms_change_translations(told: deepl.DeepLClient) -> None:
+    def german(glossary: Any = None) -> str:
+        result = told.translate_text(TEXT, source_lang="EN", target_lang="DE", glossary=glossary)
+        assert isinstance(result, deepl.TextResult)
+        return result.text
+
+    assert german() == "Wo ist der Bahnhof?"
+    terms = {"station": "Haltepunkt", "cat": "Kater"}
+    glossary = told.create_glossary("mine", "EN", "DE", terms)
+    assert german(glossary) == "Wo ist der Haltepunkt?"
+    pair = MultilingualGlossaryDictionaryEntries("EN", "DE", {"station": "Halt"})
+    several = told.create_multilingual_glossary("several", [pair])
+    assert german(several) == "Wo ist der Halt?"
+    pair = MultilingualGlossaryDictionaryEntries("EN", "DE", {"station": "Station"})
+    told.update_multilingual_glossary_dictionary(several, pair)
+    assert german(several) == "Wo ist der Station?"
+    entries = told.get_multilingual_glossary_entries(several, "EN", "DE").dictionaries[0].entries
+    assert entries == "station\tStation"
+    told.delete_multilingual_glossary_dictionary(several, source_lang="EN", target_lang="DE")
+    with pytest.raises(deepl.GlossaryNotFoundException):
+        told.get_multilingual_glossary(several)
 
 
 @pytest.mark.slow  # the client looks every five seconds

@@ -23,6 +23,7 @@ from tests.faults.conftest import Peer, wait_until
 from tests.handlers.keyed import Keyed, bearer
 
 BODY = {"text": "Hello there."}
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +129,11 @@ def test_a_key_may_come_in_the_body_for_clients_of_libretranslate(
         assert http.post("/translate", json={**BODY, "api_key": keys[role]}).status_code == status
     form = {"q": "Hello there.", "api_key": keys["translate"]}
     assert http.post("/detect", data=form).status_code == 200
-    assert http.post("/detect", data={**form, "api_key": "x"}).status_code == 401
+    assert http.post("/detect", data={**form, "api_key": "x"}).status_code == 403
+    assert http.post("/detect", data={"text": "Hello.", "api_key": "x"}).status_code == 401
+    in_a_get = {"content": f"api_key={keys['translate']}", "headers": FORM}
+    assert http.request("GET", "/languages", **in_a_get).status_code == 200
+    assert http.request("GET", "/languages", content="api_key=x", headers=FORM).status_code == 403
     for wrong in ("", "x", 5, None, [keys["translate"]]):
         answer = http.post("/translate", json={**BODY, "api_key": wrong})
         assert answer.status_code == 401

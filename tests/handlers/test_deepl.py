@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+
+from tests.conftest import ServerProcess
 
 TEXT = "Where is the station?"
 
@@ -53,6 +56,28 @@ def test_tags_stay(client: httpx.Client) -> None:
         answer = ask(client, text, tag_handling=kind, ignore_tags=["x"])
         assert answer.status_code == 200, answer.text
         assert "<x>The cat.</x>" in answer.json()["translations"][0]["text"]
+
+
+def test_sentences_are_split_as_one_asks_for(client: httpx.Client) -> None:
+    text = "Where is\nthe station? The dog\n  sleeps.\n\nI am tired."
+    whole, lines, over_lines = (
+        ask(client, text, split_sentences=how).json()["translations"][0]["text"]
+        for how in ("0", 1, "nonewlines")
+    )
+    assert over_lines == "Wo ist\nder Bahnhof? Der Hund\n  schläft.\n\nIch bin müde."
+    assert whole.count("\n") == lines.count("\n") == 4
+    assert len({whole, lines, over_lines}) > 1
+    one_line = "Where is the station? The dog sleeps."
+    assert segments(client, one_line, split_sentences="0") == 1
+    assert segments(client, one_line, split_sentences="nonewlines") == 2
+    assert segments(client, text, split_sentences="0") == 2
+    assert segments(client, text) == 5
+
+
+def segments(client: httpx.Client, text: str, **more: str) -> int:
+    """In how many pieces a text is translated, by our own stream."""
+    body = {"text": text, "target_lang": "de", "stream_options": {"segment": True}, **more}
+    return client.post("/translate/stream", json=body).text.count("event: segment")
 
 
 def test_extras_come_where_they_are_asked_for(client: httpx.Client) -> None:
@@ -117,6 +142,50 @@ def test_glossaries_of_one_pair(client: httpx.Client) -> None:
     assert client.delete(path).status_code == 204
     assert client.get(path).status_code == 404
     assert ask(client, **more).status_code == 404
+
+
+def test_a_glossary_that_was_not_kept_to_is_told(client: httpx.Client) -> None:
+    def told(translation: str) -> Any:
+        entries = {"entries": f"station\t{translation}", "entries_format": "tsv"}
+        body = {"name": "mine", "source_lang": "en", "target_lang": "de", **entries}
+        id = client.post("/v2/glossaries", json=body).json()["glossary_id"]
+        answer = ask(client, [TEXT, "Good morning."], source_lang="EN", glossary_id=id).json()
+        return [translation.get("checks") for translation in answer["translations"]]
+
+    message = "The glossary has 'Haltepunkt' for 'station'."
+    check = {"check": "terms", "message": message, "start": 0, "end": len(TEXT)}
+    assert told("Haltepunkt") == [[check], None]
+    assert told("Bahnhof") == [None, None]
+
+
+def test_glossaries_outlive_the_server(tmp_path: Path) -> None:
+    entries = {"source_lang": "en", "target_lang": "de", "entries": "a\tb\nc\td"}
+    before, after = [], []
+    for seen in (before, after):
+        server = ServerProcess("--engine", "echo", "--data.folder", str(tmp_path))
+        with httpx.Client(base_url=server.url) as http:
+            if seen is before:
+                http.post("/v2/glossaries", json={"name": "old", **entries})
+                french = {**entries, "target_lang": "fr"}
+                body = {"name": "new", "dictionaries": [entries, french]}
+                path = (
+                    f"/v3/glossaries/{http.post('/v3/glossaries', json=body).json()['glossary_id']}"
+                )
+                more = {**entries, "entries": "c\tx\ne\tf"}
+                http.patch(path, json={"name": "newer", "dictionaries": [more]})
+            seen += [
+                http.get("/v3/glossaries").json(),
+                http.get(
+                    f"{path}/entries", params={"source_lang": "en", "target_lang": "de"}
+                ).json(),
+            ]
+        server.stop()
+        server.close()
+    assert before == after
+    glossaries, terms = after
+    assert [each["name"] for each in glossaries["glossaries"]] == ["old", "newer"]
+    assert [len(each["dictionaries"]) for each in glossaries["glossaries"]] == [1, 2]
+    assert terms["dictionaries"][0]["entries"] == "a\tb\nc\tx\ne\tf"
 
 
 def test_glossaries_of_several_pairs(client: httpx.Client) -> None:

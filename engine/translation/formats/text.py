@@ -1,6 +1,7 @@
 """Plain text: all of it is text, in stretches that are small enough to be looked at in one go.
 
 Code between two lines of three backticks or tildes, as many people write it, is no text.
+`wrapped.py` reads plain text whose sentences go over its lines.
 """
 
 from __future__ import annotations
