@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -34,14 +35,17 @@ def save(path: Path, content: dict[str, Any]) -> None:
 
 
 def content(
-    model: torch.nn.Module, optimizer: torch.optim.Optimizer, shape: Shape, position: Position
+    model: torch.nn.Module,
+    optimizers: Sequence[torch.optim.Optimizer],
+    shape: Shape,
+    position: Position,
 ) -> dict[str, Any]:
     """Gather what `save` writes."""
     return {
         "shape": asdict(shape),
         "position": asdict(position),
         "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
+        "optimizers": [each.state_dict() for each in optimizers],
     }
 
 

@@ -21,6 +21,7 @@ from training.files import Files
 from training.loss import smoothed_loss
 from training.mixture import Mixture
 from training.model import Decoder, Shape
+from training.optimizers import make_optimizers
 from training.schedule import rate
 from training.stream import chunks
 from training.threads import Threads
@@ -45,17 +46,6 @@ class Settings:
     save_seconds: float = 120.0
     dev_seconds: float = 300.0
     mixture: Mixture = field(default_factory=Mixture)
-
-
-def make_optimizer(model: torch.nn.Module, settings: Settings) -> torch.optim.AdamW:
-    """Return AdamW with weight decay on matrices, none on norms."""
-    matrices = [weight for weight in model.parameters() if weight.ndim == 2]
-    vectors = [weight for weight in model.parameters() if weight.ndim < 2]
-    groups = [
-        {"params": matrices, "weight_decay": settings.weight_decay},
-        {"params": vectors, "weight_decay": 0.0},
-    ]
-    return torch.optim.AdamW(groups, settings.peak, betas=(0.9, 0.98), fused=True)
 
 
 class Trainer:
@@ -95,9 +85,11 @@ class Trainer:
         if weights:
             self.model.load_state_dict(weights)
         self.model.to(self.device)
-        self.optimizer = make_optimizer(self.model, self.settings)
+        settings = self.settings
+        self.optimizers = make_optimizers(self.model, settings.peak, settings.weight_decay)
         if state:
-            self.optimizer.load_state_dict(state["optimizer"])
+            for optimizer, its_state in zip(self.optimizers, state["optimizers"], strict=True):
+                optimizer.load_state_dict(its_state)
             self.position = Position(**state["position"])
 
     @property
@@ -159,13 +151,15 @@ class Trainer:
         self.model.train()
         step, settings = self.position.step, self.settings
         now = rate(step, self.seconds, self.budget, settings.peak, settings.warmup_steps)
-        for group in self.optimizer.param_groups:
-            group["lr"] = now
+        for optimizer in self.optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = now
         smoothed, plain, count = self._loss(batch)
         torch.autograd.backward(smoothed / count)
         torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.settings.clip)
-        self.optimizer.step()
-        self.optimizer.zero_grad(set_to_none=True)
+        for optimizer in self.optimizers:
+            optimizer.step()
+            optimizer.zero_grad(set_to_none=True)
         self.position.step += 1
         self.position.batch += 1
         self.position.tokens += batch.inputs.size
@@ -201,7 +195,7 @@ class Trainer:
     def save(self) -> None:
         """Write the checkpoint."""
         self.position.seconds = self.seconds
-        state = checkpoint.content(self.model, self.optimizer, self.shape, self.position)
+        state = checkpoint.content(self.model, self.optimizers, self.shape, self.position)
         checkpoint.save(self.files.checkpoint, state)
 
 
@@ -240,7 +234,7 @@ class Meter:
             "seconds": now,
             "step": self.trainer.position.step,
             "loss": float(self.nats) / self.answers,
-            "rate": self.trainer.optimizer.param_groups[0]["lr"],
+            "rate": self.trainer.optimizers[0].param_groups[0]["lr"],
             "tokens_per_second": self.tokens / (now - self.logged),
         }
         progress.append(self.trainer.files.log, record)
