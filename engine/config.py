@@ -317,7 +317,6 @@ def _parser(version: str) -> argparse.ArgumentParser:
         "       python server.py translate TEXT|FILE|- --to LANG [-o FILE]\n"
         "       python server.py models list|download NAME|remove NAME|verify [NAME]\n"
         "       python server.py keys add NAME|list|remove NAME\n"
-        "       python server.py memory stats|export FILE|import FILE|clear\n"
         "       python server.py memory stats|export FILE.tmx|import FILE.tmx|clear",
         description=_DESCRIPTION,
         epilog=_SOURCES,

@@ -112,7 +112,7 @@ def make_application(
     }
     documents = Documents()
     routes = [
-        *_pages(settings),
+        *_pages(settings, feed),
         *_operations(translate, feed),
         *_knowledge(translate),
         *_translations(translate, streams),
@@ -164,7 +164,7 @@ def _only(needs: Needs, *names: str) -> Needs:
     return {name: needs[name] for name in names}
 
 
-def _pages(settings: Settings) -> list[Any]:
+def _pages(settings: Settings, feed: Feed) -> list[Any]:
     """What browsers show, and the way in for them."""
     site = {"site": Site()}
     return [
@@ -173,7 +173,7 @@ def _pages(settings: Settings) -> list[Any]:
         (r"/docs", WebHandler, site),
         (r"/web/(?:.+)", WebHandler, site),
         (r"/login", LoginHandler, {**site, "settings": settings}),
-        (r"/logout", LogoutHandler),
+        (r"/logout", LogoutHandler, {"feed": feed}),
     ]
 
 

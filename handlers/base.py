@@ -45,6 +45,25 @@ def dump_json(value: Any) -> str:
     return ujson.dumps(value, ensure_ascii=False, escape_forward_slashes=False, allow_nan=False)
 
 
+def json_value(text: str) -> Any:
+    """The value that a text in JSON is.
+
+    Raises BadRequest for what is no JSON, or holds numbers or strings that cannot be given back
+    (NaN, infinities, lone surrogates): ujson lets those pass when it reads, and refuses them when
+    it writes.
+    """
+    try:
+        value = ujson.loads(text)
+        dump_json(value).encode()
+    except UnicodeEncodeError:
+        raise BadRequest("Invalid JSON: a string holds half of a surrogate pair.") from None
+    except OverflowError:
+        raise BadRequest("Invalid JSON: a number is not finite.") from None
+    except (ValueError, RecursionError):
+        raise BadRequest("Invalid JSON") from None
+    return value
+
+
 class NotFound(BabelbrookError):
     """An unknown path."""
 
@@ -299,19 +318,12 @@ class BodyHandler(BaseHandler):
     def json_object(self) -> dict[str, Any]:
         """The request's body as a JSON object; it can be taken once.
 
-        Raises BodyTooLarge, and BadRequest for what is not UTF-8, not JSON, no object, or holds
-        numbers or strings that cannot be given back (NaN, infinities, lone surrogates): ujson lets
-        those pass when it reads, and refuses them when it writes.
+        Raises BodyTooLarge, and BadRequest for what is not UTF-8, no object, or what `json_value`
+        refuses.
         """
-        body = self.take_body()
         try:
-            value = ujson.loads(body.decode("utf-8").removeprefix("\ufeff"))
-            dump_json(value).encode()
-        except UnicodeEncodeError:
-            raise BadRequest("Invalid JSON: a string holds half of a surrogate pair.") from None
-        except OverflowError:
-            raise BadRequest("Invalid JSON: a number is not finite.") from None
-        except (ValueError, RecursionError):
+            value = json_value(self.take_body().decode("utf-8").removeprefix("\ufeff"))
+        except UnicodeDecodeError:
             raise BadRequest("Invalid JSON") from None
         if not isinstance(value, dict):
             raise BadRequest("The body must be a JSON object.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from handlers.auth import OBSERVE
+from handlers.auth import COOKIE, OBSERVE
 from handlers.base import GetHandler
 from handlers.feed import Feed
 
@@ -25,8 +25,9 @@ class EventsHandler(GetHandler):
         self.flush()
         # The connection outlives this object by weeks, so this is the time to log the request.
         self.application.log_request(self)
-        request = self.request
-        self._feed.join(self.detach(), request.remote_ip or "", request.version != "HTTP/1.0")
+        request, session = self.request, self.get_cookie(COOKIE) if self.key is not None else None
+        chunked = request.version != "HTTP/1.0"
+        self._feed.join(self.detach(), request.remote_ip or "", chunked, session)
 
     def _set_headers(self) -> None:
         self.set_header("Content-Type", "text/event-stream; charset=utf-8")

@@ -52,12 +52,15 @@ class _Snapshot(NamedTuple):
 class _Dashboard:
     """One that listens."""
 
-    __slots__ = ("behind", "chunked", "remote", "shown", "stream")
+    __slots__ = ("behind", "chunked", "remote", "session", "shown", "stream")
 
-    def __init__(self, stream: IOStream, remote: str, chunked: bool, shown: int) -> None:
+    def __init__(
+        self, stream: IOStream, remote: str, chunked: bool, shown: int, session: str | None
+    ) -> None:
         self.stream = stream
         self.remote = remote
         self.chunked = chunked
+        self.session = session  # by whose cookie it was let in
         self.shown = shown  # number of the last snapshot that it got
         self.behind: float | None = None  # loop time since when it has not taken what it got
 
@@ -200,14 +203,16 @@ class Feed:
             self._history = (newest, sse.event("history", self._readings.history()))
         return self._history[1]
 
-    def join(self, stream: IOStream, remote: str, chunked: bool) -> None:
+    def join(
+        self, stream: IOStream, remote: str, chunked: bool, session: str | None = None
+    ) -> None:
         """Show all further snapshots on a connection that has been sent `welcome`."""
         if stream.closed():
             return
         if self.ended:
             _end(stream, chunked)
             return
-        dashboard = _Dashboard(stream, remote, chunked, self._encoded().number)
+        dashboard = _Dashboard(stream, remote, chunked, self._encoded().number, session)
         self._dashboards.add(dashboard)
         self._connected.set(len(self._dashboards))
         stream.set_close_callback(partial(self._leave, dashboard))
@@ -218,6 +223,12 @@ class Feed:
     def _leave(self, dashboard: _Dashboard) -> None:
         self._dashboards.discard(dashboard)
         self._connected.set(len(self._dashboards))
+
+    def end_session(self, session: str) -> None:
+        """Close the connections of a session that has ended; who comes back is refused."""
+        for dashboard in list(self._dashboards):
+            if dashboard.session == session and not dashboard.stream.closed():
+                _end(dashboard.stream, dashboard.chunked)
 
     def end(self) -> None:
         """Show a last snapshot to all and close their connections; called when a drain begins."""

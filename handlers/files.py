@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import quote
@@ -14,6 +15,7 @@ from engine.translation import files
 from engine.translation.files import Document
 from engine.translation.translator import Translation
 from handlers import answers, sse
+from handlers.base import json_value
 from handlers.presence import watched
 from handlers.schemas import TranslateRequest, parse
 from handlers.translating import TextStreaming
@@ -151,7 +153,7 @@ class FileHandler(TextStreaming):
                 "status": "done",
                 "filename": document.name_in(translation.target_lang),
                 "format": document.format,
-                "text": "".join(texts),
+                **_content(document, "".join(texts)),
                 **answers.told(translation),
                 **({"ignored": ignored} if ignored else {}),
             }
@@ -161,10 +163,19 @@ class FileHandler(TextStreaming):
         yield frames
 
 
+def _content(document: Document, text: str) -> dict[str, str]:
+    """A translation as text, and the bytes of its file where they are not that text in UTF-8."""
+    data, charset = document.encoded(text)
+    other = {} if data == text.encode() else {"base64": b64encode(data).decode()}
+    return {"text": text, "charset": charset, **other}
+
+
 def _request(fields: dict[str, list[str]]) -> TranslateRequest:
     """What the form asks for; of a field that comes twice the last counts. Raises BadRequest."""
     names = ",".join(fields.get("ignore_tags", ())).split(",")
     body: dict[str, Any] = {name: fields[name][-1] for name in _FIELDS & fields.keys()}
+    if body.get("glossary", "").lstrip().startswith(("{", "[")):  # terms, not a name
+        body["glossary"] = json_value(body["glossary"])
     body["ignore_tags"] = [name.strip() for name in names if name.strip()]
     return parse(TranslateRequest, {"format": "", **body, "text": "-"}, strict=False)
 

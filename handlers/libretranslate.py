@@ -112,6 +112,7 @@ class FrontendSettingsHandler(GetHandler):
                 "filesTranslation": True,
                 "frontendTimeout": 500,
                 "keyRequired": self.gate.closed,
+                "remote": self.config.engine.kind == "remote",  # our own: others see the texts
                 "language": {
                     "source": {"code": "auto", "name": "Auto Detect"},
                     "target": {"code": target, "name": english_name(target)},

@@ -13,6 +13,7 @@ from engine.errors import BadRequest
 from engine.settings import Settings
 from handlers.auth import COOKIE, PUBLIC
 from handlers.base import BaseHandler, BodyHandler
+from handlers.feed import Feed
 from handlers.web import Site, WebHandler
 
 
@@ -42,12 +43,16 @@ class LoginHandler(WebHandler, BodyHandler):
 
 
 class LogoutHandler(BaseHandler):
-    """Ends the session."""
+    """Ends the session, and what its dashboards are shown."""
 
     access = PUBLIC
+
+    def initialize(self, feed: Feed) -> None:
+        self._feed = feed
 
     def post(self) -> None:
         self.set_status(HTTPStatus.NO_CONTENT)
         if (token := self.get_cookie(COOKIE)) is not None:
             self.gate.log_out(token)
+            self._feed.end_session(token)
             self.clear_cookie(COOKIE)

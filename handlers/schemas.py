@@ -54,7 +54,8 @@ Formality = Literal["default", "more", "less", "prefer_more", "prefer_less", "fo
 
 # DeepL's words: "0" for not at all, "nonewlines" for sentences that go over lines.
 SplitSentences = Annotated[
-    Literal["0", "1", "nonewlines"], BeforeValidator(str, json_schema_input_type=str | int)
+    Literal["0", "1", "nonewlines"],
+    BeforeValidator(str, json_schema_input_type=Literal["0", "1", "nonewlines", 0, 1]),
 ]
 
 _MOST_TERMS = 1_000  # in a request

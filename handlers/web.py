@@ -11,6 +11,7 @@ from __future__ import annotations
 import gzip
 import hashlib
 import mimetypes
+import re
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,6 +25,7 @@ _PAGES = {
     "/dashboard": "dashboard.html",
     "/login": "login.html",
 }
+_INCLUDE = re.compile(rb"[ \t]*<!-- include ([a-z]+\.html) -->\n")  # what all pages share
 _PAGES_WITH_KEY = _PAGES.keys() - {"/login"}
 _TYPES = {".js": "text/javascript", ".woff2": "font/woff2"}  # whatever the system believes
 _PACKED = (".css", ".html", ".js", ".svg")
@@ -83,8 +85,10 @@ class Site:
             if not name.endswith(".html")
         }
         for path, name in _PAGES.items():
-            # The pages are written as they would work from the folder itself.
-            body = contents[name].replace(b'"./', f'"{place}'.encode())
+            page = _INCLUDE.sub(
+                lambda found: contents[f"parts/{found[1].decode()}"], contents[name]
+            )
+            body = page.replace(b'"./', f'"{place}'.encode())
             self._files[path] = _file(name, body, _ASK_AGAIN)
 
     def __getitem__(self, path: str) -> _File:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from base64 import b64decode
 from collections.abc import Iterator
 from typing import Any
 
@@ -91,6 +92,20 @@ def test_a_file_keeps_its_encoding(
     answer = send(echo, name, bom + text.encode(charset))
     assert answer.content == bom + text.encode(charset)
     assert answer.headers["content-type"].endswith(f"charset={charset}")
+    events = send(echo, name, bom + text.encode(charset), headers={"Accept": "text/event-stream"})
+    done = json.loads(events.text.rstrip().rpartition("\n\ndata: ")[2])
+    assert (done["text"], done["charset"]) == (text, charset)
+    assert b64decode(done["base64"]) == bom + text.encode(charset)
+
+
+def test_a_glossary_is_looked_for_in_a_file_too(client: httpx.Client) -> None:
+    for glossary in ('{"station": "Halt"}', ' [["station", "Halt"]]'):
+        answer = send(client, "a.txt", b"Where is the station?", glossary=glossary)
+        assert answer.headers["ignored-fields"] == "glossary"  # the model takes none
+    answer = send(client, "a.txt", b"Yes.", glossary='{"station": 1}')
+    assert answer.json()["error"].startswith("'glossary' is wrong")
+    assert send(client, "a.txt", b"Yes.", glossary="[").json()["error"] == "Invalid JSON"
+    assert send(client, "a.txt", b"Yes.", glossary="nowhere").status_code == 404
 
 
 def test_an_encoding_that_nobody_tells_is_found_in_the_text(echo: httpx.Client) -> None:

@@ -92,4 +92,5 @@ def test_errors_are_a_sentence(client: httpx.Client, body: dict[str, Any], words
 def test_what_clients_ask_before_they_begin(client: httpx.Client) -> None:
     settings = client.get("/frontend/settings").json()
     assert settings["keyRequired"] is False
+    assert settings["remote"] is False
     assert settings["language"]["target"] == {"code": "ja", "name": "Japanese"}

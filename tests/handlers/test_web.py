@@ -12,7 +12,7 @@ import pytest
 from handlers.web import FOLDER
 from tests.conftest import ServerProcess
 
-PAGES = ["/", "/dashboard", "/login"]
+PAGES = ["/", "/dashboard", "/docs", "/login"]
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +33,8 @@ def test_a_page_is_asked_for_again_and_not_sent_again(client: httpx.Client, path
     page = client.get(path)
     assert page.headers["content-type"] == "text/html; charset=utf-8"
     assert page.headers["cache-control"] == "no-cache"
+    assert page.text.count("<meta charset") == page.text.count('class="name"') == 1
+    assert "include" not in page.text
     again = client.get(path, headers={"If-None-Match": page.headers["etag"]})
     assert (again.status_code, again.content) == (304, b"")
     assert client.get(path, headers={"If-None-Match": 'W/"other"'}).status_code == 200

@@ -42,7 +42,8 @@ def browser() -> Iterator[Browser]:
 def open_page(browser: Browser) -> Iterator[Open]:
     """`open_page(url, width=..., color_scheme=...)` opens a page of a fresh visitor.
 
-    In the end, no page may have broken its own security policy or thrown an error.
+    In the end, no page may have broken its own security policy, thrown an error or asked anybody
+    but its server for anything.
     """
     contexts, complaints = [], []
 
@@ -50,6 +51,13 @@ def open_page(browser: Browser) -> Iterator[Open]:
         # A server that is gone or refuses is told there too, and is no fault of the page.
         if message.type == "error" and "Failed to load resource" not in message.text:
             complaints.append(message.text)
+
+    def only_from(origin: str) -> Callable[[Any], None]:
+        def look(request: Any) -> None:
+            if not request.url.startswith((f"{origin}/", "blob:", "data:")):
+                complaints.append(f"asked for {request.url}")
+
+        return look
 
     def open_page(url: str, width: int = 1280, height: int = 800, **options: Any) -> Page:
         context = browser.new_context(
@@ -59,6 +67,8 @@ def open_page(browser: Browser) -> Iterator[Open]:
         page = context.new_page()
         page.on("console", complain)
         page.on("pageerror", lambda error: complaints.append(str(error)))
+        if url.startswith("http"):
+            context.on("request", only_from("/".join(url.split("/")[:3])))
         page.goto(url)
         return page
 
@@ -87,7 +97,7 @@ def server(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve
     process = ServerProcess(
         *("--models.folder", str(folder), "--models.entries", json.dumps(entries)),
         *("--engine.sequences", "4", "--engine.threads", "1", "--engine.self_check", "false"),
-        *("--events.interval", "0.2"),
+        *("--events.interval", "0.2", "--data.folder", str(tmp_path_factory.mktemp("data"))),
         environ={"HF_ENDPOINT": hub.url, "NO_PROXY": "127.0.0.1,localhost"},
     )
     yield process

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Thread
@@ -12,6 +14,7 @@ import httpx
 import pytest
 from playwright.sync_api import Page, expect
 
+from tests.clients.conftest import relaying
 from tests.conftest import ServerProcess
 from tests.web.conftest import Open, shoot, violations, width_needed
 
@@ -139,6 +142,116 @@ def test_it_outlives_a_restart_of_the_server(open_page: Open) -> None:
         expect(page.locator("#total-requests")).to_have_text("0")
     finally:
         server.close()
+
+
+class Network:
+    """What lies between the page and the server: `forget` loses all connections without a word."""
+
+    def __init__(self, port: int) -> None:
+        self._port = port
+        self._lost = 0  # connections up to this number are dead
+        self._made = 0
+        self.dead = False  # and so are those that are made
+
+    def forget(self, *, dead: bool) -> None:
+        self._lost, self.dead = self._made, dead
+
+    async def relay(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._made += 1
+        number = self._made
+        if self.dead:
+            self._lost = number
+        from_server, to_server = await asyncio.open_connection("127.0.0.1", self._port)
+
+        async def pass_on(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+            while data := await source.read(2**16):
+                if number > self._lost:
+                    sink.write(data)
+
+        both = [
+            asyncio.ensure_future(pass_on(reader, to_server)),
+            asyncio.ensure_future(pass_on(from_server, writer)),
+        ]
+        try:
+            await asyncio.wait(both, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for each in both:
+                each.cancel()
+            await asyncio.gather(*both, return_exceptions=True)
+            to_server.close()
+            writer.close()
+
+
+@pytest.fixture
+def network(server: ServerProcess) -> Iterator[tuple[Network, str]]:
+    """A network, and the server's address behind it."""
+    between = Network(server.port)
+    with relaying(between.relay) as port:
+        yield between, f"http://127.0.0.1:{port}"
+
+
+def test_it_wakes_from_an_hours_sleep(
+    open_page: Open, server: ServerProcess, network: tuple[Network, str]
+) -> None:
+    between, url = network
+    page = open_page("about:blank")
+    page.add_init_script("delete globalThis.SharedWorker")  # whose clock nobody can set
+    page.clock.install()
+    page.goto(f"{url}/dashboard")
+    expect(page.locator("#live")).to_have_text("Live")
+    before = total(page)
+    # Asleep: every connection is lost, and nobody is told.
+    between.forget(dead=False)
+    httpx.post(f"{server.url}/translate", json={"text": "Hello."})
+    page.clock.fast_forward("01:00:00")
+    until(page, "Live")
+    assert total(page) > before
+    # Now connections that are made find nobody either, which nobody is told.
+    between.forget(dead=True)
+    page.clock.fast_forward("01:00")
+    until(page, "Not connected; trying again")
+    between.dead = False
+    until(page, "Live")
+    page.goto("about:blank")  # it would go on asking
+
+
+def until(page: Page, state: str) -> None:
+    """Let seconds pass until the page says so: a browser may try connections that it had before."""
+    for _ in range(30):
+        if page.locator("#live").inner_text() == state:
+            return
+        page.clock.fast_forward("00:05")
+        time.sleep(0.1)
+    expect(page.locator("#live")).to_have_text(state)
+
+
+def test_a_frozen_tab_is_right_when_it_thaws(open_page: Open, server: ServerProcess) -> None:
+    page = opened(open_page, server)
+    before = total(page)
+    devtools = page.context.new_cdp_session(page)
+    devtools.send("Page.setWebLifecycleState", {"state": "frozen"})
+    for _ in range(3):
+        httpx.post(f"{server.url}/translate", json={"text": "Hello."})
+    time.sleep(1)
+    devtools.send("Page.setWebLifecycleState", {"state": "active"})
+    page.bring_to_front()
+    expect(page.locator("#total-requests")).to_have_text(f"{before + 3:,}")
+    expect(page.locator("#live")).to_have_text("Live")
+
+
+def total(page: Page) -> int:
+    """Requests, as the page has them."""
+    return int(page.locator("#total-requests").inner_text().replace(",", ""))
+
+
+def test_it_goes_on_when_one_comes_back_to_it(open_page: Open, server: ServerProcess) -> None:
+    page = opened(open_page, server)
+    for _ in range(2):  # into the browser's cache of pages and out of it
+        for kind in ("pagehide", "pageshow"):
+            page.evaluate(f"dispatchEvent(new PageTransitionEvent('{kind}', {{persisted: true}}))")
+        before = total(page)
+        httpx.post(f"{server.url}/translate", json={"text": "Hello."})
+        expect(page.locator("#total-requests")).to_have_text(f"{before + 1:,}")
 
 
 def test_memory_is_flat_whatever_comes(open_page: Open) -> None:

@@ -6,7 +6,9 @@ import json
 import re
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from threading import Event
 
 import httpx
 import pytest
@@ -49,6 +51,7 @@ def test_it_translates_while_one_types(page: Page, server: ServerProcess) -> Non
 
 
 def test_the_embedded_model_is_said_to_be_for_trying(page: Page) -> None:
+    expect(page.locator("#whereabouts")).to_have_text("What you translate stays on this server.")
     notice = page.locator("#trial")
     expect(notice).to_contain_text("tatoeba-mini, a small model for trying the server")
     expect(notice).to_contain_text("models download")
@@ -81,14 +84,14 @@ def test_it_can_be_stopped(page: Page, server: ServerProcess, stop: str) -> None
     expect(page.locator("#state")).to_have_text("Stopped")
     expect(page.locator("#target")).to_contain_text("Bahnhof")
     expect(page.locator("#stop")).to_be_hidden()
-    idle(server)
+    wait_for_metric(server, "babelbrook_requests_running 0.0")
 
 
-def idle(server: ServerProcess) -> None:
-    """Wait until the server has nothing to do."""
+def wait_for_metric(server: ServerProcess, line: str) -> None:
+    """Wait until the server's metrics have a line."""
     deadline = time.monotonic() + 10
-    while "babelbrook_requests_running 0.0" not in httpx.get(f"{server.url}/metrics").text:
-        assert time.monotonic() < deadline
+    while line not in httpx.get(f"{server.url}/metrics").text:
+        assert time.monotonic() < deadline, line
         time.sleep(0.02)
 
 
@@ -123,6 +126,35 @@ def test_a_file_s_card_says_what_was_left_untranslated(page: Page) -> None:
     expect(page.get_by_role("link", name="Save")).to_be_visible()
 
 
+# A file as it comes from a file manager: dragged over the page, then dropped.
+DROP = """([name, text]) => {
+  const dataTransfer = new DataTransfer()
+  dataTransfer.items.add(new File([text], name))
+  window.drag = kind => document.body.dispatchEvent(
+    new DragEvent(kind, { dataTransfer, bubbles: true, cancelable: true }))
+  drag('dragover')
+}"""
+
+
+def test_a_file_is_dropped_and_tells_its_progress(page: Page, server: ServerProcess) -> None:
+    text = "Where is the station? " * 400
+    page.evaluate(DROP, ["long.txt", text])
+    expect(page.locator("#drop")).to_be_visible()
+    page.evaluate("drag('drop')")
+    expect(page.locator("#drop")).to_be_hidden()
+    card = page.locator(".file", has_text="long.txt")
+    expect(card).to_have_attribute("data-progress", re.compile("^[1-9]"))
+    assert violations(page) == []
+    # What is typed goes beside it.
+    page.locator("#source").fill("Hello.")
+    expect(page.locator("#target")).to_have_text(translated(server, "Hello."))
+    page.evaluate(DROP, ["other.txt", text])
+    page.evaluate("drag('drop')")
+    page.get_by_role("button", name="Cancel: other.txt").click()
+    expect(page.locator(".file")).to_have_count(1)
+    expect(card.get_by_role("link", name="Save")).to_be_visible(timeout=60_000)
+
+
 def test_a_file_that_is_no_text_is_refused_in_words(page: Page) -> None:
     page.locator("#file").set_input_files(
         {"name": "a.bin", "mimeType": "application/octet-stream", "buffer": b"\xff\x00\xfe"}
@@ -151,6 +183,77 @@ def test_terms_of_the_glossary_are_asked_for_and_looked_for(page: Page) -> None:
     expect(page.locator("#checks")).to_contain_text("Haltestelle")
     page.reload()
     expect(page.locator("#glossary")).to_have_text("Glossary 1")
+
+
+@pytest.fixture
+def shop(server: ServerProcess) -> Iterator[None]:
+    """Glossaries that the server keeps."""
+    path = f"{server.url}/glossaries"
+    german = {"terms": {"station": "Haltestelle", "cat": "Kater"}, "target_lang": "de"}
+    assert httpx.put(f"{path}/shop", json=german).is_success
+    assert httpx.put(f"{path}/any", json={"terms": {"dog": "X"}}).is_success
+    yield
+    for name in ("shop", "any"):
+        httpx.delete(f"{path}/{name}")
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_glossary_of_the_server_can_be_chosen(open_page: Open, server: ServerProcess) -> None:
+    page = ready(open_page(server.url))
+    page.locator("#source").fill("Where is the station?")
+    expect(page.locator("#copy")).to_be_enabled()
+    page.keyboard.press("Alt+Shift+G")
+    choice = page.get_by_label("Terms of")
+    assert choice.locator("option").all_inner_texts() == [
+        "My own, in this browser",
+        "any (1 term)",
+        "shop (2 terms)",
+    ]
+    choice.select_option("shop")
+    expect(page.locator("#glossary-terms")).to_contain_text("station")
+    expect(page.locator("#glossary-own")).to_be_hidden()
+    assert violations(page) == []
+    shoot(page, "glossary")
+    page.set_viewport_size({"width": 320, "height": 640})
+    assert width_needed(page) == 320
+    page.keyboard.press("Escape")
+    expect(page.locator("#glossary")).to_have_text("Glossary shop")
+    expect(page.locator("#checks")).to_contain_text("Haltestelle")
+    # Not for another language; and it is remembered for this one.
+    ready(page, "ja")
+    expect(page.locator("#glossary")).to_have_text("Glossary")
+    page.reload()
+    ready(page, "de")
+    expect(page.locator("#glossary")).to_have_text("Glossary shop")
+    # One that is gone is not asked for.
+    httpx.delete(f"{server.url}/glossaries/shop")
+    page.reload()
+    ready(page, "de")
+    expect(page.locator("#glossary")).to_have_text("Glossary")
+
+
+@pytest.mark.usefixtures("shop")
+def test_a_file_is_translated_with_the_glossary_in_its_own_encoding(
+    page: Page, server: ServerProcess
+) -> None:
+    page.keyboard.press("Alt+Shift+G")
+    page.get_by_label("Terms of").select_option("shop")
+    page.keyboard.press("Escape")
+    for name, text, encoding in (
+        ("a.html", '<meta charset="iso-8859-1"><p>Hello.</p><!-- d\xe9j\xe0 -->', "iso-8859-1"),
+        ("b.txt", "Hello.\r\n\u65e5\u672c", "utf-16"),
+    ):
+        data = text.encode(encoding)
+        file = {"name": name, "mimeType": "text/plain", "buffer": data}
+        page.locator("#file").set_input_files(file)
+        card = page.locator(".file", has_text=name)
+        expect(card).to_contain_text("This model cannot be told the terms of a glossary.")
+        with page.expect_download() as download:
+            card.get_by_role("link", name="Save").click()
+        form = {"target_lang": "de", "source_lang": "auto"}
+        asked = httpx.post(f"{server.url}/translate/file", data=form, files={"file": (name, data)})
+        assert Path(download.value.path()).read_bytes() == asked.content
+        assert asked.content.decode(encoding)
 
 
 # Languages --------------------------------------------------------------------------------------
@@ -286,6 +389,42 @@ def test_a_full_queue_is_told_and_tried_again(open_page: Open, echo: ServerProce
     )
     expect(page.locator("#message-wait")).to_have_text("in 1 s")
     expect(page.locator("#target")).to_have_text("Hello.")
+    expect(page.locator("#message")).to_be_hidden()
+
+
+@pytest.fixture
+def narrow() -> Iterator[ServerProcess]:
+    """A server with room for two."""
+    process = ServerProcess(
+        *("--engine.sequences", "1", "--engine.threads", "1", "--limits.queue", "1"),
+        *("--engine.self_check", "false", "--engine.lookahead", "1"),
+    )
+    yield process
+    process.close()
+
+
+def test_a_queue_that_is_full_is_waited_for(open_page: Open, narrow: ServerProcess) -> None:
+    page = ready(open_page(narrow.url))
+    done = Event()
+
+    def read() -> None:
+        body = {"text": LONG, "target_lang": "de", "source_lang": "en", "cache": False}
+        with httpx.stream("POST", f"{narrow.url}/translate/stream", json=body, timeout=60) as got:
+            next(line for line in got.iter_lines() if done.is_set())
+
+    with ThreadPoolExecutor() as others:
+        for number in (1, 2):
+            others.submit(read)
+            wait_for_metric(narrow, f"babelbrook_requests_queued {number - 1}.0")
+        page.locator("#source").fill("Hello.")
+        expect(page.locator("#message")).to_contain_text("Too many requests wait already.")
+        expect(page.locator("#message")).to_contain_text("It is tried again by itself.")
+        expect(page.locator("#message-wait")).to_have_text(re.compile(r"in \d+ s"))
+        assert violations(page) == []
+        shoot(page, "full")
+        done.set()
+    page.get_by_role("button", name="Try now").click()
+    expect(page.locator("#target")).to_have_text("Hallo.")
     expect(page.locator("#message")).to_be_hidden()
 
 

@@ -72,13 +72,24 @@ async function* stream(path, options) {
   }
 }
 
+/** Ask for the feed of the dashboard, and leave it at once where it comes. Throws what refuses it. */
+export async function tryFeed() {
+  const left = new AbortController();
+  await ask("events", { signal: left.signal });
+  left.abort();
+}
+
 export const logIn = (key) => ask("login", { method: "POST", json: { key } });
 export const logOut = () => ask("logout", { method: "POST" });
 export const ready = (signal) => get("ready", signal);
 export const languages = () => get("languages");
-/** What requests mean that leave it out, among others: {language: {target: {code}}}. */
+/** What requests mean that leave it out, among others: {language: {target: {code}}, remote}. */
 export const settings = () => get("frontend/settings");
 export const detect = async (text, signal) => (await ask("detect", { method: "POST", json: { text }, signal })).json();
+/** Glossaries that the server keeps: {name, source_lang, target_lang, count}. */
+export const glossaries = async () => (await get("glossaries")).glossaries;
+/** One of them, with its `terms` in pairs. */
+export const glossary = (name) => get(`glossaries/${encodeURIComponent(name)}`);
 export const models = async () => (await get("models")).models;
 
 /**
@@ -96,12 +107,15 @@ export async function* translate(request, signal) {
 }
 
 /**
- * The translation of a file, behind its progress: objects with `status`, the last one "done" with `filename` and
- * `text`. `fields` are those of a request. Throws as `translate` does.
+ * The translation of a file, behind its progress: objects with `status`, the last one "done" with `filename`, `text`
+ * and, where the file is not that in UTF-8, its bytes in `base64`. `fields` are those of a request. Throws as
+ * `translate` does.
  */
 export async function* translateFile(file, fields, signal) {
   const body = new FormData();
-  for (const [name, value] of Object.entries(fields)) body.append(name, value);
+  for (const [name, value] of Object.entries(fields)) {
+    body.append(name, typeof value === "string" ? value : JSON.stringify(value));
+  }
   body.append("file", file);
   const headers = { Accept: "text/event-stream" };
   for await (const { data } of stream("translate/file", { body, headers, signal })) {

@@ -7,6 +7,7 @@ import { MINUTES } from "./history.js";
 
 const HEIGHT = 7.5; // rem
 const LEAST = 60; // seconds across, where the server has just started
+const STEPS = [60, 120, 300, 600]; // seconds between two times that are written below a chart
 
 /** title, columns of the history with their names, how values are written, and the least top of the axis. */
 const CHARTS = [
@@ -59,7 +60,7 @@ class Chart {
         y: { range: (chart, least, most) => [0, Math.max(this.#spec.top, 1.1 * (most ?? 0))] },
       },
       axes: [
-        { ...axis, grid: { show: false }, size: 1.5 * rem, space: 90, values: (chart, times) => times.map(clock) },
+        { ...axis, grid: { show: false }, size: 1.5 * rem, space: 90, incrs: STEPS, values: (chart, times) => times.map(clock) },
         { ...axis, grid: { stroke: colour("--line"), width: 1 }, size: 3.4 * rem, space: 32, values: (chart, ticks) => ticks.map(this.#spec.write) },
       ],
       series: [{}, ...lines],

@@ -1,6 +1,6 @@
 // The dashboard: what the feed tells, painted once a frame at most, and not at all where nobody looks.
 
-import { models } from "./api.js";
+import * as api from "./api.js";
 import { Charts } from "./charts.js";
 import { $, make } from "./dom.js";
 import { feed } from "./feed.js";
@@ -11,7 +11,7 @@ import { setUpTheme } from "./theme.js";
 const STATES = {
   live: "Live",
   lost: "Not connected; trying again",
-  refused: "The server takes no more; trying again",
+  refused: "Refused; trying again",
 };
 
 const history = new History();
@@ -78,10 +78,18 @@ function schedule() {
   if (!frame && !document.hidden) frame = requestAnimationFrame(paint);
 }
 
+/** Why the feed is refused, which an EventSource is not told; for want of a key this goes to the login page. */
+async function sayWhyRefused() {
+  const error = await api.tryFeed().catch((failure) => failure);
+  if (error instanceof api.Refused && $("live").dataset.state === "refused") {
+    text("live", `${error.message} Trying again.`);
+  }
+}
+
 feed.addEventListener("state", ({ detail: state }) => {
   $("live").dataset.state = state;
   text("live", STATES[state]);
-  if (state === "refused") models().catch(() => {}); // goes to the login page where it is for want of a key
+  if (state === "refused") sayWhyRefused();
 });
 feed.addEventListener("history", ({ detail }) => {
   history.replace(detail);

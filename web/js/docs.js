@@ -1,6 +1,7 @@
 // The page about the API: what openapi.json tells, and a form to try each operation.
 
 import { $, make } from "./dom.js";
+import { example, inWords, objects } from "./schema.js";
 import { setUpTheme } from "./theme.js";
 
 const JSON_TYPE = "application/json";
@@ -15,23 +16,6 @@ const EXAMPLES = {
   "/immersive": { text_list: ["Where is the station?"], target_lang: "de" },
   "/deeplx/translate": { text: "Where is the station?", target_lang: "DE" },
 };
-
-/** A schema with its references followed. */
-function resolved(api, schema) {
-  const name = schema.$ref?.split("/").at(-1);
-  return name ? api.components.schemas[name] : (schema.anyOf ? resolved(api, schema.anyOf[0]) : schema);
-}
-
-/** The smallest value that a schema asks for. */
-function example(api, schema, depth = 0) {
-  const { type, properties = {}, required = [], items, enum: values } = resolved(api, schema);
-  if (values) return values[0];
-  if (type === "object" && depth < 4) {
-    return Object.fromEntries(required.map((name) => [name, example(api, properties[name] ?? {}, depth + 1)]));
-  }
-  if (type === "array" && items && depth < 4) return [example(api, items, depth + 1)];
-  return { integer: 1, number: 1, boolean: false }[type] ?? "";
-}
 
 function field(label, input) {
   return make("label", {}, label, input);
@@ -96,6 +80,31 @@ function form(api, path, method, operation) {
   return whole;
 }
 
+/** What a body may hold and what is answered, to read. */
+function described(api, operation) {
+  const content = operation.requestBody?.content ?? {};
+  const [taken] = Object.values(content);
+  const parts = [];
+  if (taken?.schema) parts.push(make("p", { className: "kinds", textContent: `Takes ${Object.keys(content).join(" or ")}` }));
+  for (const { title, fields } of taken?.schema ? objects(api, taken.schema) : []) {
+    const rows = fields.flatMap(({ name, required, words }) => [
+      make("dt", {}, make("code", { textContent: name }), required ? " (required)" : ""),
+      make("dd", { textContent: words }),
+    ]);
+    parts.push(title ? make("h3", { textContent: title }) : "", make("dl", {}, ...rows));
+  }
+  const answers = Object.entries(operation.responses).flatMap(([status, { description, content: kinds = {} }]) => [
+    make("dt", {}, make("code", { textContent: status })),
+    make("dd", {}, [description, ...Object.entries(kinds).map(([kind, { schema }]) => answered(api, kind, schema))].join(" ")),
+  ]);
+  parts.push(make("h3", { textContent: "Answers" }), make("dl", {}, ...answers));
+  return make("div", { className: "described" }, ...parts);
+}
+
+function answered(api, kind, schema) {
+  return schema ? `${kind}: ${inWords(api, schema)}.` : `${kind}.`;
+}
+
 function entry(api, path, method, operation) {
   const details = make("details", {},
     make("summary", {},
@@ -104,7 +113,7 @@ function entry(api, path, method, operation) {
     ),
   );
   details.addEventListener("toggle", () => {
-    if (details.childElementCount === 1) details.append(form(api, path, method, operation));
+    if (details.childElementCount === 1) details.append(described(api, operation), form(api, path, method, operation));
   });
   return details;
 }

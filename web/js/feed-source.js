@@ -31,10 +31,12 @@ export class Source {
       this.#take("snapshot", snapshot);
     });
     events.addEventListener("error", () => {
+      if (events !== this.#events) return;
+      this.#heard = Date.now();
       // It comes back by itself, but not from a refusal.
       const refused = events.readyState === EventSource.CLOSED;
       this.#tell("state", refused ? "refused" : "lost");
-      if (refused && events === this.#events) {
+      if (refused) {
         setTimeout(() => events === this.#events && this.#open(), RETRY * (1 + Math.random()));
       }
     });
@@ -46,10 +48,13 @@ export class Source {
     this.#tell(kind, value);
   }
 
-  /** A connection that says nothing is one that a sleep or a network has cut without a word. */
+  /**
+   * A connection that says nothing is one that a sleep or a network has cut without a word; one that is being made and
+   * is neither refused nor answered is no better.
+   */
   #look() {
     const silence = Date.now() - this.#heard;
-    if (silence > Math.max(LEAST_PATIENCE, PATIENCE * this.#interval) && this.#events.readyState === EventSource.OPEN) {
+    if (silence > Math.max(LEAST_PATIENCE, PATIENCE * this.#interval) && this.#events.readyState !== EventSource.CLOSED) {
       this.#tell("state", "lost");
       this.#open();
     }

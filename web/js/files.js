@@ -82,14 +82,18 @@ class Job {
     this.#card.dataset.progress = percent;
   }
 
-  #finish({ filename, text, notes = [] }) {
+  #finish({ filename, text, base64, notes = [], ignored = [] }) {
     const left = notes.filter((note) => note.code === "untranslated").map((note) => note.message);
+    if (ignored.includes("glossary")) left.push("This model cannot be told the terms of a glossary.");
+    const focused = this.#card.contains(document.activeElement);
     this.#end(["Translated.", ...left].join(" "));
     this.#note.classList.toggle("problem", left.length > 0);
-    const url = URL.createObjectURL(new Blob([text], { type: "text/plain;charset=utf-8" }));
+    const url = URL.createObjectURL(new Blob([base64 ? bytes(base64) : text], { type: "application/octet-stream" }));
     const link = make("a", { className: "button small main", href: url, textContent: "Save" });
+    link.setAttribute("aria-label", `Save: ${filename}`);
     link.download = filename;
     this.#actions.append(link);
+    if (focused) link.focus();
     this.#offer("Remove", () => {
       URL.revokeObjectURL(url);
       this.#remove();
@@ -125,4 +129,8 @@ class Job {
     this.#card.remove();
     this.#list.hidden = this.#list.childElementCount === 0;
   }
+}
+
+function bytes(base64) {
+  return Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
 }

@@ -30,7 +30,16 @@ const translator = new Translator(desk, connection);
 const pickers = new Pickers($("source-lang"), $("target-lang"), () => languagesChanged());
 const detection = new Detection(showDetected);
 const glossary = new GlossaryPanel(
-  { dialog: $("glossary-panel"), rows: $("glossary-rows"), add: $("glossary-add"), count: $("glossary-count") },
+  {
+    dialog: $("glossary-panel"),
+    label: $("glossary-choice-label"),
+    choice: $("glossary-choice"),
+    own: $("glossary-own"),
+    rows: $("glossary-rows"),
+    add: $("glossary-add"),
+    terms: $("glossary-terms"),
+    count: $("glossary-count"),
+  },
   () => translate(),
 );
 const models = new Models(
@@ -46,7 +55,9 @@ const models = new Models(
 
 /** The fields of a request beside its text. */
 function options() {
-  return { source_lang: pickers.source || AUTO, target_lang: pickers.target };
+  const { wanted } = glossary;
+  const languages = { source_lang: pickers.source || AUTO, target_lang: pickers.target };
+  return wanted ? { ...languages, glossary: wanted } : languages;
 }
 
 function translate(delay = 0) {
@@ -58,14 +69,8 @@ function translate(delay = 0) {
     return;
   }
   desk.next(source.value, pickers.target);
-  translator.want({ ...options(), ...extras(), text: source.value }, delay);
-}
-
-/** Fields for texts that are typed. */
-function extras() {
-  const { terms } = glossary;
   const asked = { stream_options: { checks: true, usage: true } };
-  return terms.length ? { ...asked, glossary: terms } : asked;
+  translator.want({ ...options(), ...asked, text: source.value }, delay);
 }
 
 function showDetected(language) {
@@ -76,7 +81,7 @@ function showDetected(language) {
 
 function languagesChanged() {
   source.lang = pickers.source === AUTO ? "" : pickers.source;
-  glossary.language = pickers.target;
+  glossary.languages(pickers.source === AUTO ? "" : pickers.source, pickers.target);
   showSwap();
   translate();
 }
@@ -104,6 +109,9 @@ async function modelChanged(model) {
   $("trial").hidden = !model.embedded;
   $("trial-name").textContent = model.name;
   const [languages, settings] = await Promise.all([api.languages(), api.settings()]);
+  $("whereabouts").textContent = settings.remote
+    ? "What you translate goes to servers behind this one."
+    : "What you translate stays on this server.";
   pickers.fill(languages, settings.language.target.code);
   languagesChanged();
 }
@@ -112,6 +120,7 @@ async function modelChanged(model) {
 async function load() {
   for (;;) {
     try {
+      await glossary.refresh();
       await models.refresh();
       return;
     } catch {
