@@ -11,8 +11,8 @@ from pathlib import Path
 
 from engine.config import ConfigError, models_folder, read_command_line
 from engine.errors import ModelError
-from engine.models import sizes
-from engine.models.catalogue import Catalogue, ModelEntry
+from engine.models import hashes, sizes
+from engine.models.catalogue import Catalogue, ModelEntry, Source
 from engine.models.download import Report, fetch, unfinished
 
 USAGE = """\
@@ -104,7 +104,7 @@ def _download(catalogue: Catalogue, entries: list[ModelEntry]) -> int:
 def _remove(catalogue: Catalogue, entries: list[ModelEntry]) -> int:
     [entry] = entries
     entry.require_source()  # what cannot be had again is not thrown away
-    files = [each for file in entry.files for each in (file, *unfinished(file))]
+    files = [each for file in entry.files for each in (file, hashes.place(file), *unfinished(file))]
     there = [file for file in files if file.exists()]
     for file in there:
         file.unlink()
@@ -125,19 +125,35 @@ def _verify(catalogue: Catalogue, entries: list[ModelEntry]) -> int:
 
 
 def _verdict(entry: ModelEntry) -> tuple[str, bool]:
-    """What is to be said of an entry's file, and whether it is sound as far as one can see."""
+    """What is to be said of an entry's files, and whether they are sound as far as one can see."""
     if not entry.downloaded:
         return "not there", False
     source = entry.source
-    if source is None or source.sha256 is None:
-        return "no hash is known to compare with", True
-    if source.size not in (None, entry.size):
-        return f"damaged: {entry.size:,} bytes instead of {source.size:,}", False
-    with _progress(entry.file.name) as report:
-        sha256 = _hash(entry.file, report)
-    if sha256 != source.sha256:
-        return f"damaged: its sha256 is {sha256}. Remove and download it again", False
-    return "sound", True
+    size = source.size if source else None
+    if size not in (None, entry.size):
+        return f"damaged: {entry.size:,} bytes instead of {size:,}", False
+    known = {file: _known_hash(source, file) for file in entry.files}
+    for file, expected in known.items():
+        if expected is None:
+            continue
+        with _progress(file.name) as report:
+            sha256 = _hash(file, report)
+        if sha256 != expected:
+            return f"damaged: {_is(entry, file)} {sha256}. Remove and download it again", False
+    unknown = [file.name for file, expected in known.items() if expected is None]
+    if not unknown:
+        return "sound", True
+    which = "" if len(unknown) == len(known) else f" for {', '.join(unknown)}"
+    return f"no hash is known to compare with{which}", True
+
+
+def _known_hash(source: Source | None, file: Path) -> str | None:
+    """The entry's, else what the file had when it was downloaded."""
+    return (source.sha256 if source else None) or hashes.noted(file)
+
+
+def _is(entry: ModelEntry, file: Path) -> str:
+    return "its sha256 is" if len(entry.files) == 1 else f"the sha256 of {file.name} is"
 
 
 def _hash(file: Path, report: Report) -> str:

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from engine.errors import BabelbrookError
-from engine.models import split
+from engine.models import hashes, split
 from engine.models.catalogue import Source
 
 if TYPE_CHECKING:
@@ -161,9 +161,11 @@ class _File:
                 return
             transfer = _Transfer(self._source, found, part, report, stop)
             transfer.take_over()
-            transfer.run(self._patience)
+            sha256 = transfer.run(self._patience)
             part.flush()
             os.fsync(part.fileno())
+            # Before the file itself: a file that is there is one whose hash is known.
+            hashes.note(target, sha256)
             found.part(target).replace(target)
 
 
@@ -263,8 +265,8 @@ class _Transfer:
         self._farthest = 0
         self._hash = hashlib.sha256()
 
-    def run(self, patience: _Patience) -> None:
-        """Raises Cancelled, DownloadError and OSError."""
+    def run(self, patience: _Patience) -> str:
+        """Returns the sha256 of the whole. Raises Cancelled, DownloadError and OSError."""
         while self.have < self._found.size:
             patience.retry(lambda: self._attempt(patience))
         sha256 = self._hash.hexdigest()
@@ -275,6 +277,7 @@ class _Transfer:
                 f" {self._found.sha256}) and was thrown away. Try again; where that repeats itself,"
                 " something on the way changes it."
             )
+        return sha256
 
     def take_over(self) -> None:
         """Hash what came earlier."""

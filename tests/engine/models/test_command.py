@@ -66,8 +66,22 @@ def test_a_model_is_downloaded_verified_and_removed(command: Command) -> None:
     status, out, _ = command.run("verify", "mine")
     assert status == 1
     assert out.startswith("mine: damaged: its sha256 is ")
-    assert command.run("remove", "mine")[:2] == (0, f"Removed {command.file}\n")
-    assert not command.file.exists()
+    noted = command.file.with_name("mine.gguf.sha256")
+    assert noted.read_text() == f"{command.sha256}  mine.gguf\n"
+    assert command.run("remove", "mine")[:2] == (0, f"Removed {command.file}\nRemoved {noted}\n")
+    assert list(command.file.parent.iterdir()) == []
+
+
+def test_what_the_entry_does_not_tell_is_compared_with_the_download(command: Command) -> None:
+    entries = json.loads(command.flags[-1])
+    del entries[0]["source"]["sha256"]
+    command.flags[-1] = json.dumps(entries)
+    assert command.run("download", "mine")[0] == 0
+    assert command.run("verify", "mine")[:2] == (0, "mine: sound\n")
+    command.file.write_bytes(CONTENT[:-1] + b"?")
+    assert command.run("verify", "mine")[0] == 1
+    command.file.with_name("mine.gguf.sha256").write_text("nonsense\n")
+    assert "no hash is known" in command.run("verify", "mine")[1]
 
 
 def test_the_list_tells_what_is_there_and_what_a_licence_forbids(command: Command) -> None:

@@ -66,10 +66,10 @@ def test_the_double_is_understood_by_the_library_itself(
     assert COMMIT in path
 
 
-def test_a_file_arrives_whole_and_alone(hub: Hub, target: Path) -> None:
+def test_a_file_arrives_whole_with_its_hash_beside_it(hub: Hub, target: Path) -> None:
     reports = get(target, sha256=SHA256, size=len(CONTENT))
     assert target.read_bytes() == CONTENT
-    assert list(target.parent.iterdir()) == [target]
+    assert sorted(target.parent.iterdir()) == [target, target.with_name(f"{target.name}.sha256")]
     assert reports[0] == (0, len(CONTENT))
     assert reports[-1] == (len(CONTENT), len(CONTENT))
     assert reports == sorted(reports)

@@ -52,7 +52,8 @@ def test_the_examples_in_its_documentation_hold() -> None:
 def test_all_parts_come_with_one_progress(hub: Hub, target: Path) -> None:
     reports = get(target)
     assert [file.read_bytes() for file in split.paths(target)] == PARTS
-    assert sorted(target.parent.iterdir()) == split.paths(target)
+    assert sorted(target.parent.glob("*.gguf")) == split.paths(target)
+    assert not list(target.parent.glob("*.part"))
     assert reports == sorted(reports)
     assert reports[-1] == (TOTAL, TOTAL)
     assert {total for _, total in reports} == {TOTAL}
@@ -114,10 +115,16 @@ def test_the_command_downloads_and_removes_all_parts(hub: Hub, target: Path) -> 
     command.flags[-1] = json.dumps([{"name": "large", "source": source}])
     assert command.run("download", "large")[0] == 0
     assert "501 kB" in next(s for s in command.run("list")[1].splitlines() if "large" in s)
+    assert command.run("verify", "large")[:2] == (0, "large: sound\n")
+    second = split.paths(target)[1]
+    second.write_bytes(PARTS[1][:-1] + bytes([PARTS[1][-1] ^ 1]))
+    status, out, _ = command.run("verify", "large")
+    assert status == 1
+    assert out.startswith(f"large: damaged: the sha256 of {second.name} is ")
     part = target.with_name("large-00002-of-00003.gguf.0123.part")
     part.touch()
     _, out, _ = command.run("remove", "large")
-    assert out.count("Removed ") == 4
+    assert out.count("Removed ") == 7
     assert list(target.parent.iterdir()) == []
 
 
