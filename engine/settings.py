@@ -310,8 +310,13 @@ class Memory(Section):
         ge=4096,
         description="bytes of segments; beyond it those that were not used for longest go",
     )
+    similar: Literal["off", "imported", "all"] = Field(
+        default="off",
+        description="whose segments a request's matches are: imported are those of TMX files, all"
+        " those that others had translated, too",
+    )
 
-    @field_validator("path", mode="before")
+    @field_validator("path", "similar", mode="before")
     @classmethod
     def _off(cls, path: object) -> object:
         """YAML 1.1 reads an unquoted `off` as false."""

@@ -99,7 +99,7 @@ def make_application(
     feed = Feed(readings, metrics.dashboards, settings)
     streams = ResumableStreams(settings.streams)
     path = memory_path(settings)
-    memory = None if path is None else Memory(path, settings.memory.room)
+    memory = None if path is None else Memory(path, settings.memory.room, settings.memory.similar)
     if memory is not None:
         metrics.registry.register(MemoryReadings(memory))
     translate: Needs = {

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from typing import Any
 
 from engine.translation.origin import Note, Origin
-from engine.translation.report import Done, Untranslated
+from engine.translation.report import Done, Matched, Untranslated
 from engine.translation.translator import Translation
 from handlers.translating import Translated
 
 _MOST_UNTRANSLATED = 1000  # that an answer names; a note counts all of them
+_MOST_MATCHES = 1000
 
 
 def single(result: Translated) -> dict[str, Any]:
@@ -20,6 +22,8 @@ def single(result: Translated) -> dict[str, Any]:
         **about(result.origin, result.notes, result.untranslated),
         "checks": checks(result.done),
     }
+    if result.matches:
+        answer["matches"] = matches(result.matches)
     return answer | ({"alternatives": result.alternatives} if result.alternatives else {})
 
 
@@ -29,11 +33,18 @@ def several(results: Sequence[Translated]) -> dict[str, Any]:
     if any(result.origin is not None and result.origin.detected for result in results):
         answer["detected_source_lang"] = [_language(result.origin) for result in results]
     answer["checks"] = [checks(result.done) for result in results]
+    if any(result.matches for result in results):
+        answer["matches"] = [matches(result.matches) for result in results]
     if any(result.untranslated for result in results):
         answer["untranslated"] = [untranslated(result.untranslated) for result in results]
     if any(result.alternatives for result in results):
         answer["alternatives"] = [result.alternatives for result in results]
     return answer | _notes(note for result in results for note in result.notes)
+
+
+def matches(found: Sequence[Matched]) -> list[dict[str, Any]]:
+    """Segments of the memory that are like some of the text, each with its place in the text."""
+    return [{"start": e.start, "end": e.end, **asdict(e.match)} for e in found[:_MOST_MATCHES]]
 
 
 def checks(done: Iterable[Done]) -> list[dict[str, Any]]:

@@ -15,9 +15,12 @@ _MOST = 1000  # findings that the last event names; a book in the wrong language
 class Extras:
     """The frames of a translation, with events for its segments among them."""
 
-    def __init__(self, translation: Translation, options: StreamOptions | None) -> None:
+    def __init__(
+        self, translation: Translation, options: StreamOptions | None, wants_matches: bool
+    ) -> None:
         self._translation = translation
         self._options = options or StreamOptions()
+        self._wants_matches = wants_matches
         self._checks: list[dict[str, Any]] = []
 
     async def frames(self) -> AsyncIterator[list[str]]:
@@ -30,6 +33,8 @@ class Extras:
         frames = self._segments()
         if self._options.checks:
             frames.append(sse.event("checks", self._checks))
+        if self._wants_matches:
+            frames.append(sse.event("matches", answers.matches(self._translation.matches)))
         return frames
 
     def _segments(self) -> list[str]:

@@ -155,6 +155,7 @@ class FileHandler(TextStreaming):
                 "format": document.format,
                 **_content(document, "".join(texts)),
                 **answers.told(translation),
+                **({"matches": found} if (found := answers.matches(translation.matches)) else {}),
                 **({"ignored": ignored} if ignored else {}),
             }
             frames = [sse.data(end)]

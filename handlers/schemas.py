@@ -89,6 +89,7 @@ class TranslateRequest(SamplingFields):
     instructions: str = Field("", max_length=4000)
     glossary: Annotated[str | Glossary | None, BeforeValidator(_glossary)] = None
     alternatives: int = Field(0, ge=0, le=10)
+    matches: int = Field(0, ge=0, le=10)  # for each segment, out of the translation memory
     # What becomes of a segment that cannot be translated; None is what the path does by itself.
     on_failure: Literal["error", "keep_source"] | None = None
     ignore_eos: bool = False

@@ -120,7 +120,7 @@ class TranslateStreamHandler(_OwnBody, TextStreaming, Following):
         self, stream: sse.EventStream, translation: Translation, request: TranslateRequest
     ) -> None:
         try:
-            extras = Extras(translation, request.stream_options)
+            extras = Extras(translation, request.stream_options, request.matches > 0)
             await stream.run(
                 extras.frames(), translation.poke, lambda _: self.observe(translation), encode=str
             )
@@ -151,7 +151,7 @@ class TranslateStreamHandler(_OwnBody, TextStreaming, Following):
     ) -> AsyncIterator[list[str]]:
         """All frames of a translation, its end included."""
         try:
-            extras = Extras(translation, request.stream_options)
+            extras = Extras(translation, request.stream_options, request.matches > 0)
             async for frames in extras.frames():
                 if frames:
                     self.observe(translation)

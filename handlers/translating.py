@@ -29,7 +29,7 @@ from engine.translation.glossaries import Glossaries
 from engine.translation.glossary import Glossary
 from engine.translation.origin import Note, Origin
 from engine.translation.parts import Part
-from engine.translation.report import Done, Untranslated
+from engine.translation.report import Done, Matched, Untranslated
 from engine.translation.request import TranslationRequest
 from engine.translation.translator import Translation
 from handlers import sse
@@ -77,6 +77,7 @@ class Translated:
     notes: Sequence[Note] = ()
     done: Sequence[Done] = ()
     untranslated: Sequence[Untranslated] = ()
+    matches: Sequence[Matched] = ()
     alternatives: Sequence[str] = ()
 
 
@@ -134,13 +135,15 @@ class Translating(BodyHandler):
 
     async def check(self, request: TranslateRequest) -> None:
         """Before anything is begun. Raises what is wrong, NotReady and Overloaded."""
-        source, _ = self._languages(request)
+        source, target = self._languages(request)
         formats.named(request.format)
         self.check_room()
         if source is None:
             await origin.prepare(self.engine.entry)
         if isinstance(request.glossary, str):
-            self._glossary = await asyncio.to_thread(self._glossaries.glossary, request.glossary)
+            self._glossary = await asyncio.to_thread(
+                self._glossaries.glossary, request.glossary, source, target
+            )
         else:
             self._glossary = request.glossary
 
@@ -198,6 +201,7 @@ class Translating(BodyHandler):
                 client=self.client,
                 shared=request.cache,
                 memory=self._memory if request.cache else None,
+                matches=request.matches,
                 unread=unread,
                 keep_source=self._keeps_source(request),
                 report=self.reports(request),
@@ -285,11 +289,14 @@ class Translating(BodyHandler):
         return Sampling(seed=request.seed, **fields)
 
     def without_effect(self, request: TranslateRequest) -> list[str]:
-        """The options of a request that the model's prompt has no place for."""
-        hints = request.hints
+        """Options that the model's prompt has no place for, or that the settings do not allow."""
+        memory = self._memory if request.cache else None
+        names = []
+        if request.matches and (memory is None or memory.similar is None):
+            names.append("matches")
         if self.engine.entry.prompt.carries_hints:
-            return []
-        names = [n for n in ("formality", "context", "instructions") if getattr(hints, n)]
+            return names
+        names += [n for n in ("formality", "context", "instructions") if getattr(request.hints, n)]
         return names + (["glossary"] if request.glossary else [])
 
     def progress(self) -> dict[str, Any]:
@@ -347,13 +354,20 @@ class Translating(BodyHandler):
             translation.notes,
             translation.done,
             translation.untranslated,
+            translation.matches,
             others,
         )
 
     async def _alternatives(self, request: TranslateRequest, text: str, first: str) -> list[str]:
         """Up to so many translations that differ from the first and each other."""
         warmth = max(_ALTERNATIVE_TEMPERATURE, self.sampling(request).temperature)
-        own = {"alternatives": 0, "temperature": warmth, "cache": False, "on_failure": "error"}
+        own = {
+            "alternatives": 0,
+            "matches": 0,
+            "temperature": warmth,
+            "cache": False,
+            "on_failure": "error",
+        }
         wanted = [
             request.model_copy(update={**own, "seed": seed}) for seed in range(request.alternatives)
         ]

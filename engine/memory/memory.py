@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 
 from engine.generation import Generation, Job
 from engine.interface import Engine
+from engine.memory.similar import Similar, Which
 from engine.memory.store import Entry, Store
 from engine.models.catalogue import ModelEntry
 
@@ -35,8 +36,10 @@ class Memory:
     warning once a minute at most, and nothing is found or kept meanwhile.
     """
 
-    def __init__(self, path: str, room: int) -> None:
+    def __init__(self, path: str, room: int, similar: Which = "off") -> None:
         self._path, self._room = path, room
+        wanted = similar != "off" and path != ":memory:"  # which no second thread can read
+        self.similar = Similar(path, similar) if wanted else None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="memory")
         self._store: Store | None = None
         self._resting_until = 0.0  # monotonic seconds
@@ -94,7 +97,7 @@ class Memory:
             return None
         try:
             if self._store is None:
-                self._store = Store(self._path, self._room)
+                self._store = Store(self._path, self._room, similar=self.similar is not None)
             return work(self._store)
         except (sqlite3.Error, OSError, ValueError) as error:
             self._resting_until = time.monotonic() + _REST
@@ -125,6 +128,8 @@ class Memory:
         if self._closed:
             return
         self._closed = True
+        if self.similar is not None:
+            self.similar.close()
         self._thread.submit(self._close_store)
         self._thread.shutdown(wait=False)
 

@@ -12,6 +12,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from engine.memory.similar import index
+
 _VERSION = 1
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS segments (
@@ -50,8 +52,11 @@ class Entry:
 class Store:
     """All methods raise sqlite3.Error or OSError where the file cannot be used."""
 
-    def __init__(self, path: str, room: int) -> None:
-        """Open the file, making it where there is none; `room` is how many bytes may be kept."""
+    def __init__(self, path: str, room: int, *, similar: bool = False) -> None:
+        """Open the file, making it where there is none; `room` is how many bytes may be kept.
+
+        With `similar` it gets an index by which segments are found that are like another one.
+        """
         if path != ":memory:":
             Path(path).parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._room = room
@@ -65,6 +70,8 @@ class Store:
                 raise sqlite3.DatabaseError("it was made by a newer server")
             if version < _VERSION:
                 self._db.executescript(_SCHEMA)
+            if similar:
+                index(self._db)
             self._bytes = self._sum()
         except BaseException:
             self._db.close()
@@ -92,7 +99,11 @@ class Store:
         if size > self._room:
             return
         self._db.execute(
-            "INSERT OR REPLACE INTO segments VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            # Not OR REPLACE: that would not tell an index of the old row.
+            "INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET"
+            " source_lang = excluded.source_lang, target_lang = excluded.target_lang,"
+            " model = excluded.model, source = excluded.source, pieces = excluded.pieces,"
+            " bytes = excluded.bytes, used = excluded.used",
             (
                 entry.key,
                 entry.source_lang,

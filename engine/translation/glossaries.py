@@ -7,8 +7,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from engine.errors import BabelbrookError
+from engine.errors import BabelbrookError, BadRequest
 from engine.translation.glossary import Glossary, Term
+from engine.translation.languages import english_name, generic
 from engine.translation.termstore import GlossariesFailed, TermFile
 
 MOST_TERMS, MOST_GLOSSARIES = 20_000, 1_000
@@ -58,12 +59,20 @@ class Glossaries:
             raise _unknown(name)
         return About(*row[:4]), [(source, target) for source, target in json.loads(row[4])]
 
-    def glossary(self, name: str) -> Glossary:
-        """One to be used; it is made once for each change. Raises UnknownGlossary."""
+    def glossary(self, name: str, source_lang: str | None, target_lang: str) -> Glossary:
+        """One to be used between these languages; it is made once for each change.
+
+        Raises UnknownGlossary, and BadRequest where it is for other languages. A source that is
+        not known may be any.
+        """
         with self._file.open() as db:
-            row = db.execute("SELECT changed FROM glossaries WHERE name = ?", (name,)).fetchone()
+            row = db.execute(
+                "SELECT changed, source_lang, target_lang FROM glossaries WHERE name = ?", (name,)
+            ).fetchone()
         if row is None:
             raise _unknown(name)
+        _require(name, "from", row[1], source_lang)
+        _require(name, "into", row[2], target_lang)
         known = self._made.get(name)
         if known is None or known[0] != row[0]:
             known = self._made[name] = row[0], Glossary(self.terms(name)[1])
@@ -96,6 +105,16 @@ class Glossaries:
         self._made.pop(name, None)
         if not removed:
             raise _unknown(name)
+
+
+def _require(name: str, direction: str, own: str | None, wanted: str | None) -> None:
+    """That a glossary's language is one that is asked for, whatever the territory."""
+    if own and wanted and generic(own) != generic(wanted):
+        names = english_name(generic(own)), english_name(generic(wanted))
+        raise BadRequest(
+            f"The glossary '{name}' is for translations {direction} {names[0]}, not {names[1]}.",
+            "glossary",
+        )
 
 
 def _unknown(name: str) -> UnknownGlossary:

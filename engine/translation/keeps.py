@@ -31,6 +31,7 @@ _KINDS = (
     r"|<\|[^|<>\n]{1,40}\|>",  # <|im_end|>, as people write of models
 )
 _KEEP = re.compile("|".join(_KINDS))
+_WORD = re.compile("[A-Za-z0-9_]")
 _MAYBE = re.compile(r"[`{<$%@]|://|www\.")  # most texts hold none: spares the search
 
 
@@ -51,14 +52,15 @@ def find(text: str, taken: Sequence[Span] = ()) -> list[Span]:
 class Kept:
     """The keeps of one segment, to be looked for in its translation.
 
-    `markup` must come out in its order, `others` in any; all of them equally often.
+    `markup` must come out in its order, `others` in any; all of them equally often. One that ends
+    like a word has no letter of the translation beside it: `$VAR` would become another.
     """
 
     def __init__(self, markup: Sequence[str], others: Sequence[str]) -> None:
         self._markup = list(markup)
         self._wanted = Counter((*markup, *others))
         longest_first = sorted(self._wanted, key=len, reverse=True)
-        self._pattern = re.compile("|".join(map(re.escape, longest_first)))
+        self._pattern = re.compile("|".join(map(_apart, longest_first)))
         self._is_markup = set(markup)
 
     def survived(self, translation: str) -> bool:
@@ -79,3 +81,10 @@ class Kept:
                 runs += [(translation[done : found.start()], False), (found[0], True)]
                 done = found.end()
         return [*runs, (translation[done:], False)]
+
+
+def _apart(keep: str) -> str:
+    """What finds a keep that nothing is glued to which would change what it means."""
+    before = r"(?<![A-Za-z0-9_])" if _WORD.match(keep[0]) else ""
+    behind = r"(?![A-Za-z0-9_])" if _WORD.match(keep[-1]) else ""
+    return before + re.escape(keep) + behind

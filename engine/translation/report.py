@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from engine.memory.similar import Match
 from engine.translation.checks import Finding
 
 
@@ -15,6 +16,15 @@ class Untranslated:
     start: int
     end: int
     code: str
+
+
+@dataclass(frozen=True, slots=True)
+class Matched:
+    """A segment, in characters of the document, and one of the memory that is like it."""
+
+    start: int
+    end: int
+    match: Match
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from engine.translation.checks import Finding, Pair, findings
 from engine.translation.origin import Note, Origin
 from engine.translation.parts import Part
 from engine.translation.passage import Passage
-from engine.translation.report import Done, Untranslated
+from engine.translation.report import Done, Matched, Untranslated
 from engine.translation.request import TranslationRequest
 from engine.translation.segments import Segment, around, segments
 from engine.translation.tries import Tries
@@ -54,6 +54,7 @@ class Translation:
         checks = request.report or self._remembers
         self._detect = request.origin.teller(engine.entry) if checks else None
         self.done: deque[Done] = deque()  # segments that are complete, for a report; take them out
+        self.matches: list[Matched] = []  # like segments so far, where they are wanted
         self.untranslated: list[Untranslated] = []  # what came back as it was, in vain tried
 
     def _cut(self, parts: Iterable[Part]) -> Iterator[Unit]:
@@ -188,6 +189,7 @@ class Translation:
                 job = self._asking.job(unit, ahead=any(self._under_way()))
                 unit.generation = await self._remembered(job) or self._engine.submit(job)
                 self._first = self._first or unit.generation
+                self._look_for_matches(unit)
             self._window.append(unit)
             # Cutting and tokenising take some milliseconds where it comes to the worst, and a text
             # without letters waits for nothing else: let the others on the event loop have a turn.
@@ -201,6 +203,21 @@ class Translation:
             return None
         pieces = await memory.get(job, self._engine)
         return None if pieces is None or self._cancelled else recalled(job, pieces)
+
+    def _look_for_matches(self, unit: Unit) -> None:
+        """Begin to; while it is decoded there is time."""
+        request = self._request
+        similar = request.memory.similar if request.memory is not None else None
+        if similar is None or not request.matches or request.source_lang is None:
+            return
+        wanted = unit.segment.text, request.source_lang, request.target_lang, request.matches
+        unit.matches = asyncio.ensure_future(similar.find(*wanted))
+
+    async def _take_matches(self, unit: Unit) -> None:
+        looking, unit.matches = unit.matches, None
+        if looking is not None and (found := await looking):
+            place = unit.place
+            self.matches += [Matched(*place, match) for match in found]
 
     def _spares(self, unit: Unit) -> bool:
         """Whether a segment is in the target language already, and is given back as it is."""
@@ -236,6 +253,8 @@ class Translation:
         if self._cancelled:
             return
         error = tries.error
+        if error is None or self._request.keep_source:
+            await self._take_matches(unit)
         if error is None:
             if tries.again():
                 return

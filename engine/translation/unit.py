@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from engine.generation import Generation
+from engine.memory.similar import Match
 from engine.translation.glossary import Term
 from engine.translation.passage import Passage
 from engine.translation.segments import Segment, around, halves
@@ -30,6 +32,7 @@ class Unit:
     generation: Generation | None = None
     former: list[Generation] = field(default_factory=list)  # tries before the present one
     begun: bool = False  # some of it has gone out
+    matches: asyncio.Task[list[Match]] | None = None  # like it, in the translation memory
     written: int = 0  # characters of its translation that have
 
     @property

@@ -63,6 +63,31 @@ def test_a_glossary_is_made_read_used_and_removed(http: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(
+    ("source", "target", "refused"),
+    [
+        ("en", "de", None),
+        ("auto", "de", None),
+        ("en-AU", "German", None),
+        ("en", "fr", "into German, not French"),
+        ("de", "en", "from English, not German"),
+    ],
+)
+def test_one_for_other_languages_is_refused(
+    http: httpx.Client, source: str, target: str, refused: str | None
+) -> None:
+    languages = {"source_lang": "en-GB", "target_lang": "de"}
+    http.put("/glossaries/german", json={"terms": {"bill": "Rechnung"}, **languages})
+    body = {"text": "The bill.", "source_lang": source, "target_lang": target, "cache": False}
+    answer = http.post("/translate", json={**body, "glossary": "german"})
+    if refused is None:
+        assert answer.status_code == 200, answer.text
+    else:
+        assert answer.status_code == 400
+        assert answer.json()["error"].endswith(f"is for translations {refused}.")
+    http.delete("/glossaries/german")
+
+
+@pytest.mark.parametrize(
     ("kind", "content"),
     [
         ("text/csv; charset=utf-8", "bill,Rechnung\n"),

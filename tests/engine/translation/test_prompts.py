@@ -6,7 +6,7 @@ import pytest
 
 from engine.errors import BadRequest, ModelError
 from engine.generation import NO_HINTS, Hints
-from engine.models.catalogue import EMBEDDED, PLAIN_CHAT, PromptSpec
+from engine.models.catalogue import EMBEDDED, PLAIN_CHAT, SHIPPED, ModelEntry, PromptSpec
 from engine.translation.prompts import ChatTemplate, PromptForm
 
 CHAT = ChatTemplate("{{ bos_token }}[INST] {{ messages[0].content }} [/INST]", "<s>", "</s>")
@@ -95,3 +95,42 @@ def test_a_form_without_a_place_for_hints_leaves_them_out() -> None:
 def test_hints_stand_once_and_before_the_text(template: str) -> None:
     with pytest.raises(ValueError, match="hints"):
         PromptSpec(template=template)
+
+
+CHATTING = {
+    *("gemma-2-2b-it", "gemma-2-9b-it", "gemma-3-4b-it", "Llama-3.1-8B-Instruct"),
+    *("Qwen3-4B-Instruct-2507", "Aya-Expanse-8B", "Hy-MT2-1.8B"),
+}
+"""Shipped models that are told hints; the others' makers document one form, which has no place."""
+
+
+@pytest.mark.parametrize("entry", SHIPPED, ids=lambda entry: str(entry.name))
+@pytest.mark.parametrize("source", ["en", None])
+def test_a_shipped_model_is_told_hints_where_its_form_has_a_place(
+    entry: ModelEntry, source: str | None
+) -> None:
+    """At the beginning of the user's turn, before what is asked and the text."""
+    hints = Hints("less", "A menu.", "Keep it short.", (("bill", "Rechnung"),), emphatic=True)
+    form = PromptForm(entry.prompt, CHAT)
+    assert entry.prompt.carries_hints == (entry.name in CHATTING)
+    if source is None and entry.prompt.needs_source:
+        return
+    plain, plain_after = form.parts(source, "de", NO_HINTS)
+    told, after = form.parts(source, "de", hints)
+    assert after == plain_after
+    if entry.name not in CHATTING:
+        assert told == plain
+        return
+    first, *between, last = [part.text for part in told]
+    assert first + last == "".join(part.text for part in plain)
+    assert first.endswith("[INST] ")
+    assert last.startswith("Translate the following text")
+    assert "".join(between) == (
+        "This is the context of the text below. Do not translate it:\nA menu.\n\n"
+        "Follow these instructions:\nKeep it short.\n\n"
+        "You must translate these terms exactly like this, letter by letter:\n"
+        "bill -> Rechnung\n\n"
+        "Use an informal tone and informal forms of address.\n\n"
+    )
+    strings = [part.text for part in told if not part.trusted]
+    assert strings == ["A menu.", "Keep it short.", "bill", "Rechnung"]

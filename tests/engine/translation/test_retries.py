@@ -98,6 +98,33 @@ def test_where_a_placeholder_is_not_what_it_was_the_segment_is_cut_around_it(ans
     assert [job.text for job in engine.jobs] == [whole, "Hello", "hello."]
 
 
+@pytest.mark.parametrize(
+    ("source", "glued", "fine"),
+    [
+        ("Set $HOME now.", "Setze $HOMEn", "Setze $HOME jetzt"),
+        ("Visit https://example.com/a now.", "https://example.com/aund", "https://example.com/aは"),
+        (
+            "Write to me@example.com now.",
+            "anme@example.com",
+            "Anme@example.com".replace("An", "「"),
+        ),
+        ("Only %d of them.", "Nur %dx", "Nur %d-mal"),
+    ],
+)
+def test_what_a_letter_beside_it_would_change_is_kept_apart(
+    source: str, glued: str, fine: str
+) -> None:
+    keep = source.split()[-2] if "%d" not in source else "%d"
+    for answer, asked in ((glued, 1), (fine, 0)):
+        engine = ScriptedEngine(
+            lambda job, answer=answer: words(answer if keep in job.text else job.text)  # type: ignore[misc]
+        )
+        seen, failure = translate(engine, source)
+        assert failure is None
+        assert (len(engine.jobs) > 1) is bool(asked)
+        assert "".join(seen) == (source if asked else answer)
+
+
 def test_a_model_that_cannot_copy_never_sees_a_keep() -> None:
     engine = ScriptedEngine(lambda job: words(job.text.upper()), copies_keeps=False)
     text = "See https://example.com/a, `x y` and me@example.com now."
