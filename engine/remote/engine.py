@@ -153,13 +153,17 @@ class RemoteEngine(Relay[Upstream]):
     def _least_busy(
         self, room: float = float("inf"), tried: Iterable[Upstream] = ()
     ) -> Upstream | None:
-        """Of those that answer and have less than `room` to do."""
+        """Of those that answer and have less than `room` to do; of equals the longest unasked.
+
+        Always the first of equals would get several newcomers at once, whose prompts wait for each
+        other there (bench/simulation.py).
+        """
         able = [
             each
             for each in self._upstreams
             if each.available and each.active < room and each not in tried
         ]
-        return min(able, key=lambda each: each.active, default=None)
+        return min(able, key=lambda each: (each.active, each.asked), default=None)
 
     async def _see_through(self, call: Call[Upstream], upstream: Upstream) -> None:
         """Raises the last one's error where none could begin, or one broke off."""

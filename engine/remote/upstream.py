@@ -117,6 +117,7 @@ class Upstream:
         self.chats = True  # whether it has a form for conversations, as far as is known
         self.conversation = Conversation(None)
         self.active = 0  # kept by the engine
+        self.asked = 0.0  # the last time (monotonic seconds)
         self._requests = self._first_texts = 0
         self._first_text_seconds = 0.0
         self._failures: Counter[str] = Counter()
@@ -174,7 +175,7 @@ class Upstream:
         """
         path, body = dialect.request(self.model, job)
         self._requests += 1
-        begun = time.monotonic()
+        self.asked = begun = time.monotonic()
         try:
             async with self._client.stream("POST", self.url + path, json=body) as answer:
                 await self._check_status(answer)

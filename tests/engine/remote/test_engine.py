@@ -97,6 +97,16 @@ def test_the_least_busy_upstream_is_asked() -> None:
     run(test, count=3)
 
 
+def test_of_equals_the_longest_unasked_is_asked() -> None:
+    async def test(engine: RemoteEngine, upstreams: list[Double]) -> None:
+        for _ in range(6):
+            assert await text_of(engine.submit(JOB)) == WHOLE
+            await until(lambda: engine.status().running == 0)
+        assert [len(each.asked) for each in upstreams] == [2, 2, 2]
+
+    run(test, count=3)
+
+
 def test_more_than_an_upstream_is_given_wait_here_and_clients_take_turns() -> None:
     async def test(engine: RemoteEngine, upstreams: list[Double]) -> None:
         [upstream] = upstreams
@@ -346,9 +356,9 @@ def test_the_readings_of_upstreams_tell_how_each_does() -> None:
     async def test(engine: RemoteEngine, upstreams: list[Double]) -> None:
         broken, sound = upstreams
         broken.faults = ["500", "cut 2", "503", "400"]
-        for error in (None, UpstreamFailed, None, BadRequest):
-            job = engine.submit(JOB)  # to the first, which is no busier
-            if error is None:  # answered by the second
+        for error in (None, UpstreamFailed, None, None, BadRequest):
+            job = engine.submit(JOB)  # to the first, but for the third
+            if error is None:
                 assert await text_of(job) == WHOLE
             else:
                 with pytest.raises(error):
@@ -357,16 +367,17 @@ def test_the_readings_of_upstreams_tell_how_each_does() -> None:
         first, second = engine.status().upstreams
         assert [first.name, second.name] == [each.url.partition("//")[2] for each in upstreams]
         assert first.failures == {"failed": 2, "busy": 1, "refused": 1}
-        assert (first.requests, first.first_texts, second.requests) == (4, 1, 2)
-        assert (second.failures, second.first_texts) == ({}, 2)
+        assert (first.requests, first.first_texts, second.requests) == (4, 1, 3)
+        assert (second.failures, second.first_texts) == ({}, 3)
         assert 0 < second.first_text_seconds < 5
         assert [first.ready, second.ready, first.resting] == [True, True, False]
         sound.hold = asyncio.Event()
         await broken.close()
         held = engine.submit(JOB)
         await until(lambda: sound.running == 1)
+        await until(lambda: not engine.status().upstreams[0].ready)
         first, second = engine.status().upstreams
-        assert (first.ready, first.outstanding, second.outstanding) == (False, 0, 1)
+        assert (first.outstanding, second.outstanding) == (0, 1)
         assert sum(first.failures.values()) <= 5
         sound.hold.set()
         assert await text_of(held) == WHOLE
