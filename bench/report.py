@@ -144,7 +144,7 @@ def _throughput(loads: Sequence[Measured]) -> list[str]:
         ]
         for load in loads
     ]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _latency(loads: Sequence[Measured]) -> list[str]:
@@ -158,7 +158,7 @@ def _latency(loads: Sequence[Measured]) -> list[str]:
             ours, theirs = (_ms(load.value(who, _stream(key))) for who in (OURS, PEER))
             row.append(f"{ours} ({theirs})")
         rows.append([*row, *(_ratio(load.ratio(_stream(key))) for key in keys)])
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _engine(loads: Sequence[Measured]) -> list[str]:
@@ -174,7 +174,7 @@ def _engine(loads: Sequence[Measured]) -> list[str]:
         ]
         for load in loads
     ]
-    return _table(head, rows)
+    return table(head, rows)
 
 
 def _old_peer(loads: Sequence[Measured]) -> list[str]:
@@ -191,7 +191,7 @@ def _old_peer(loads: Sequence[Measured]) -> list[str]:
         ]
         for load in with_it
     ]
-    return ["", *_table(head, rows)]
+    return ["", *table(head, rows)]
 
 
 def _long_prompts(loads: Sequence[Measured]) -> list[str]:
@@ -212,14 +212,14 @@ def _long_prompts(loads: Sequence[Measured]) -> list[str]:
             ratios.append(ratio(with_them.rounds(who, value), without.rounds(who, value)))
         ttft = with_them.value(who, lambda cell: float(cell["groups"][1]["ttft_p50"]))
         rows.append([*row, *map(_ratio, ratios), _ms(ttft)])
-    return ["", *_table(head, rows)]
+    return ["", *table(head, rows)]
 
 
 def _memory(cell: Record) -> float:
     return float(cell["memory"]) / 2**20
 
 
-def _table(head: list[str], rows: list[list[str]]) -> list[str]:
+def table(head: list[str], rows: list[list[str]]) -> list[str]:
     rule = ["---", *["--:"] * (len(head) - 1)]
     return ["| " + " | ".join(row) + " |" for row in [head, rule, *rows]]
 
