@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from engine.models.catalogue import ModelEntry
-from engine.translation.detect import LIKELY, SURE, Guess, detect, load
+from engine.translation.detect import LIKELY, SURE, SURE_ENOUGH, Guess, detect, load
 from engine.translation.languages import WIDELY_SPOKEN, english_name, match
 
 _SENTENCE_END = re.compile(r"[.!?\u3002\uff01\uff1f\n]+")
@@ -118,7 +118,8 @@ def _fallback(guesses: list[Guess], entry: ModelEntry, sources: tuple[str, ...])
 def _is_in(segment: str, target: str, among: tuple[str, ...]) -> bool:
     """Whether a segment is in the target language already, beyond doubt and all of it."""
     whole = detect(segment, among)
-    if not whole or whole[0].confidence < SURE or not _is_first(whole, target):
+    sure = SURE_ENOUGH.get(target, SURE)
+    if not whole or whole[0].confidence < sure or not _is_first(whole, target):
         return False
     sentences = (part for part in _SENTENCE_END.split(segment) if len(part) > _SHORT)
     return all(_is_first(detect(sentence, among), target) for sentence in sentences)

@@ -72,6 +72,24 @@ def test_a_source_that_is_named_holds() -> None:
     assert (origin.language, origin.spares, origin.guess) == ("en", None, None)
 
 
+@pytest.mark.parametrize(
+    ("segment", "spared"),
+    [
+        ("Hello there.", True),
+        ("I am tired.", True),
+        ("Attention.", False),
+        ("Hallo daar.", False),
+        ("Tom will, was Maria hat.", False),
+        ("Lo hice anteayer.", False),
+        ("Sign in", False),
+    ],
+)
+def test_short_english_is_spared_where_it_is_likely_enough(segment: str, spared: bool) -> None:
+    spares = detected(segment, EMBEDDED, "en").spares
+    assert spares is not None
+    assert spares(segment) is spared
+
+
 def test_with_the_same_language_on_both_sides_everything_is_spared() -> None:
     origin = named("de", "de")
     assert origin.spares is not None
