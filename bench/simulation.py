@@ -456,7 +456,7 @@ class Fleet:
         replica.alive = replica.ready = True
         self.ready.append(replica)
         for front in self.fronts:
-            front.outstanding[replica.number] = 0
+            front.outstanding.setdefault(replica.number, 0)
             front.chooser.changed(replica)
             front.go_on()
 
