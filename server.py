@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from handlers.activity import Activity
     from handlers.auth import Gate
     from handlers.connections import Server
+    from handlers.feed import Feed
 
 logger = logging.getLogger("babelbrook")
 T = TypeVar("T")
@@ -156,7 +157,8 @@ async def _serve(settings: Settings, read_again: Callable[[], Settings]) -> int:
     application.feed.start()
     saving = asyncio.ensure_future(gate.state.keep_saving())
     http = Server(application, settings, connections, certificate)
-    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, _reload, read_again, gate, http)
+    again = partial(_reload, read_again, gate, http, application.feed)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, again)
     application.metrics.connections.set_function(lambda: http.open)
     http.listen_on(sockets)
     try:
@@ -184,7 +186,7 @@ async def _serve(settings: Settings, read_again: Callable[[], Settings]) -> int:
     return 0
 
 
-def _reload(read_again: Callable[[], Settings], gate: Gate, http: Server) -> None:
+def _reload(read_again: Callable[[], Settings], gate: Gate, http: Server, feed: Feed) -> None:
     """SIGHUP: go by keys, origins and certificate as they are; what is wrong changes nothing."""
     from handlers import tls
 
@@ -197,6 +199,7 @@ def _reload(read_again: Callable[[], Settings], gate: Gate, http: Server) -> Non
         return
     if (certificate is None) == (http.certificate is None):  # TLS is not begun or ended
         http.certificate = certificate
+    feed.keep_only(gate.observers)
     logger.info("SIGHUP: keys, origins and certificate are read again; there are %d keys.", keys)
 
 

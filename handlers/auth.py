@@ -187,6 +187,13 @@ class Gate:
                 f"More than {rate} requests. Ask again in {math.ceil(wait)} s.", wait
             )
 
+    @property
+    def observers(self) -> frozenset[str] | None:
+        """Ids of the keys that may watch the server; None where everybody may."""
+        if not self.closed:
+            return None
+        return frozenset(key.id for key in self._ring if key.roles & {Role.OBSERVE, Role.ADMIN})
+
     def asks_for_key(self, request: HTTPServerRequest) -> bool:
         """Whether a key is needed and the request has none."""
         return self.closed and self._key_of(request) is None

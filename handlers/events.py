@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from handlers.auth import COOKIE, OBSERVE
 from handlers.base import GetHandler
-from handlers.feed import Feed
+from handlers.feed import Admitted, Feed
 
 
 class EventsHandler(GetHandler):
@@ -25,9 +25,10 @@ class EventsHandler(GetHandler):
         self.flush()
         # The connection outlives this object by weeks, so this is the time to log the request.
         self.application.log_request(self)
-        request, session = self.request, self.get_cookie(COOKIE) if self.key is not None else None
+        request, key = self.request, self.key
+        admitted = Admitted() if key is None else Admitted(key.id, self.get_cookie(COOKIE))
         chunked = request.version != "HTTP/1.0"
-        self._feed.join(self.detach(), request.remote_ip or "", chunked, session)
+        self._feed.join(self.detach(), request.remote_ip or "", chunked, admitted)
 
     def _set_headers(self) -> None:
         self.set_header("Content-Type", "text/event-stream; charset=utf-8")

@@ -12,7 +12,7 @@ import logging
 import random
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
 from typing import NamedTuple
@@ -40,6 +40,16 @@ class TooManyDashboards(BabelbrookError):
     retry_after = 10.0
 
 
+class Admitted(NamedTuple):
+    """By what a dashboard was let in: a key's id, and the session in whose cookie that came."""
+
+    key: str | None = None
+    session: str | None = None
+
+
+_ANYBODY = Admitted()
+
+
 class _Snapshot(NamedTuple):
     """A snapshot as it goes out, to HTTP/1.1 in a chunk."""
 
@@ -52,15 +62,15 @@ class _Snapshot(NamedTuple):
 class _Dashboard:
     """One that listens."""
 
-    __slots__ = ("behind", "chunked", "remote", "session", "shown", "stream")
+    __slots__ = ("admitted", "behind", "chunked", "remote", "shown", "stream")
 
     def __init__(
-        self, stream: IOStream, remote: str, chunked: bool, shown: int, session: str | None
+        self, stream: IOStream, remote: str, chunked: bool, shown: int, admitted: Admitted
     ) -> None:
         self.stream = stream
         self.remote = remote
         self.chunked = chunked
-        self.session = session  # by whose cookie it was let in
+        self.admitted = admitted
         self.shown = shown  # number of the last snapshot that it got
         self.behind: float | None = None  # loop time since when it has not taken what it got
 
@@ -204,7 +214,7 @@ class Feed:
         return self._history[1]
 
     def join(
-        self, stream: IOStream, remote: str, chunked: bool, session: str | None = None
+        self, stream: IOStream, remote: str, chunked: bool, admitted: Admitted = _ANYBODY
     ) -> None:
         """Show all further snapshots on a connection that has been sent `welcome`."""
         if stream.closed():
@@ -212,7 +222,7 @@ class Feed:
         if self.ended:
             _end(stream, chunked)
             return
-        dashboard = _Dashboard(stream, remote, chunked, self._encoded().number, session)
+        dashboard = _Dashboard(stream, remote, chunked, self._encoded().number, admitted)
         self._dashboards.add(dashboard)
         self._connected.set(len(self._dashboards))
         stream.set_close_callback(partial(self._leave, dashboard))
@@ -226,8 +236,16 @@ class Feed:
 
     def end_session(self, session: str) -> None:
         """Close the connections of a session that has ended; who comes back is refused."""
+        self._end_those(lambda admitted: admitted.session == session)
+
+    def keep_only(self, keys: frozenset[str] | None) -> None:
+        """Close those that other keys, or none, have let in; None where everybody may watch."""
+        if keys is not None:
+            self._end_those(lambda admitted: admitted.key not in keys)
+
+    def _end_those(self, whose: Callable[[Admitted], bool]) -> None:
         for dashboard in list(self._dashboards):
-            if dashboard.session == session and not dashboard.stream.closed():
+            if whose(dashboard.admitted) and not dashboard.stream.closed():
                 _end(dashboard.stream, dashboard.chunked)
 
     def end(self) -> None:
