@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import random
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -108,6 +109,7 @@ class RemoteEngine(Relay[Upstream]):
         self._settings = settings
         self._client = client
         self._upstreams = list(upstreams)
+        self._turns = random.sample(self._upstreams, len(self._upstreams))
         self._openai = OpenAI(entry.prompt)
         self._watch: asyncio.Task[None] | None = None
         self._tokens = self._prompt_tokens = 0
@@ -156,11 +158,12 @@ class RemoteEngine(Relay[Upstream]):
         """Of those that answer and have less than `room` to do; of equals the longest unasked.
 
         Always the first of equals would get several newcomers at once, whose prompts wait for each
-        other there (bench/simulation.py).
+        other there (bench/simulation.py). So would it where several fronts were in step, so that
+        the turns are in another order in each.
         """
         able = [
             each
-            for each in self._upstreams
+            for each in self._turns
             if each.available and each.active < room and each not in tried
         ]
         return min(able, key=lambda each: (each.active, each.asked), default=None)

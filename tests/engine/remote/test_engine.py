@@ -107,6 +107,20 @@ def test_of_equals_the_longest_unasked_is_asked() -> None:
     run(test, count=3)
 
 
+def test_fronts_of_the_same_upstreams_are_not_in_step() -> None:
+    firsts = set()
+
+    async def test(engine: RemoteEngine, upstreams: list[Double]) -> None:
+        assert await text_of(engine.submit(JOB)) == WHOLE
+        firsts.add(next(n for n, each in enumerate(upstreams) if each.asked))
+
+    for _ in range(20):  # all with the same first: once in half a million times
+        run(test, count=2)
+        if len(firsts) == 2:
+            break
+    assert firsts == {0, 1}
+
+
 def test_more_than_an_upstream_is_given_wait_here_and_clients_take_turns() -> None:
     async def test(engine: RemoteEngine, upstreams: list[Double]) -> None:
         [upstream] = upstreams
