@@ -15,6 +15,7 @@ from playwright.sync_api import Page, expect
 
 from tests.conftest import ServerProcess
 from tests.engine.models.hub import Hub
+from tests.faults.conftest import wait_until
 from tests.web.conftest import Open, shoot, violations, width_needed
 
 pytestmark = pytest.mark.slow
@@ -69,7 +70,7 @@ def test_text_appears_as_it_comes_and_a_key_cancels_what_runs(
     source.press_sequentially("Hello.")
     expect(page.locator("#target")).to_have_text(translated(server, "Hello."))
     assert (f"{server.url}/translate/stream", "net::ERR_ABORTED") in failed
-    assert "status=499" in server.log()
+    wait_until(lambda: "status=499" in server.log())
 
 
 @pytest.mark.parametrize("stop", ["button", "Escape"])
