@@ -17,8 +17,8 @@ help: ## list the targets
 run: .venv/.run ## install what is missing and start the server; ARGS="--port 9000" is passed on
 	@exec $(BIN)/python server.py --config config.yaml $(ARGS)
 
-# Under CI nothing may be skipped, so the tests of training/ get what they need too.
-test: lint $(CLIENTS) $(if $(filter true,$(CI)),.venv/.training) ## check everything: lint, format, types, all tests
+# Under CI nothing may be skipped, so the tests of training/ and of Ray get what they need too.
+test: lint $(CLIENTS) $(if $(filter true,$(CI)),.venv/.training .venv/.ray) ## check everything: lint, format, types, all tests
 	@$(BIN)/python -m pytest $(PYTEST_ARGS)
 
 test-quick: .venv/.dev $(CLIENTS) ## the tests that take less than two minutes
@@ -101,6 +101,12 @@ $(CLIENTS): tests/clients/node/package-lock.json
 .venv/.training: training/requirements.txt .venv/.dev
 	@echo 'Installing training/requirements.txt'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r training/requirements.txt
+	@touch $@
+
+# Without it the tests of Ray skip, and under CI they fail.
+.venv/.ray: requirements-ray.txt .venv/.dev
+	@echo 'Installing requirements-ray.txt'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-ray.txt
 	@touch $@
 
 .venv/.bench: bench/requirements.txt .venv/.run

@@ -28,7 +28,6 @@ from engine.models import catalogue
 from engine.models.loading import Loader
 from engine.models.pool import Pool
 from engine.settings import Drain, Settings
-from engine.shared_redis import WrongRedisUrl
 
 if TYPE_CHECKING:
     from handlers import Api
@@ -58,7 +57,7 @@ def main(argv: Sequence[str]) -> int:
         if command.check:
             return asyncio.run(_check(settings))
         return asyncio.run(_serve(settings, lambda: load(argv, os.environ)))
-    except (AccessError, ModelError, WrongRedisUrl) as error:
+    except (AccessError, ModelError) as error:
         return _complain(error.sentence, 1)
     except KeyboardInterrupt:  # a SIGINT before the server's own handler is in place
         return 130
@@ -127,6 +126,10 @@ async def _make_engine(settings: Settings) -> Pool:
         from engine.remote.engine import connect
 
         return Pool(await connect(known.find(models.selected), known, settings.remote))
+    if settings.engine.kind == "ray":
+        from engine.ray import engine as ray_engine
+
+        return Pool(await ray_engine.connect(known.find(models.selected), known, settings))
     loader = Loader(known, settings.engine)
     first = await loader.make(_entry(settings))
     return Pool(first, loader, models.max_loaded, settings.drain.deadline)
@@ -156,7 +159,7 @@ async def _serve(settings: Settings, read_again: Callable[[], Settings]) -> int:
     activity, gate = Activity(), Gate(settings, public=listener.is_public(sockets))
     application = make_application(translator, settings, activity, gate)
     application.feed.start()
-    await gate.start()
+    saving = asyncio.ensure_future(gate.state.keep_saving())
     http = Server(application, settings, connections, certificate)
     again = partial(_reload, read_again, gate, http, application.feed)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, again)
@@ -173,8 +176,9 @@ async def _serve(settings: Settings, read_again: Callable[[], Settings]) -> int:
         detection.cancel()
         _tell_systemd("STOPPING=1")
         await _drain(http, activity, application, translator, settings.drain)
-        await gate.stop()
+        await gate.state.save()
     finally:
+        saving.cancel()
         if application.memory is not None:
             application.memory.close()
         translator.stop()  # or the decode thread would keep the process alive for ever
@@ -183,6 +187,8 @@ async def _serve(settings: Settings, read_again: Callable[[], Settings]) -> int:
     if not translator.stopped:
         logger.error("The decode thread did not come back; the process ends without it.")
         _leave(EXIT_STUCK)
+    if settings.engine.kind == "ray":
+        _leave(0)  # Ray has threads that an orderly exit would trip over
     return 0
 
 

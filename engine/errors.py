@@ -118,3 +118,10 @@ class ModelError(BabelbrookError):
 
     status = 500
     code = "model_error"
+
+
+class UpstreamFailed(BabelbrookError):
+    """What decodes elsewhere could not be reached, refused, or broke off; there may be another."""
+
+    status = 502
+    code = "upstream_failed"

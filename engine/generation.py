@@ -245,6 +245,11 @@ class Generation:
         """Let a waiting `read` return, with nothing if there is nothing (used for heartbeats)."""
         self._wake.set()
 
+    def limit(self, unread: int | None) -> None:
+        """From now on it may be behind by so many bytes."""
+        self._limit = unread
+        self._decoding.look()
+
     @property
     def behind(self) -> bool:
         """More bytes wait for this reader than it may leave unread."""

@@ -38,6 +38,7 @@ class Call(Generic[P]):
     def __init__(self, decoding: Decoding) -> None:
         self.decoding = decoding
         self.task: asyncio.Task[None] | None = None  # None while it waits
+        self.begun = 0.0  # by the decoding's clock
         self.going_on = asyncio.Event()  # after a pause
         self._place: P | None = None
 
@@ -109,8 +110,9 @@ class Relay(ABC, Generic[P]):
         while self._waiting and (place := self._free_place()) is not None:
             call = self._waiting.pop()
             call.take(place)
+            call.begun = call.decoding.clock()
             call.task = asyncio.create_task(self._serve(call, place))
-            call.task.add_done_callback(functools.partial(self._after, call, call.decoding.clock()))
+            call.task.add_done_callback(functools.partial(self._after, call))
             self._calls.add(call)
 
     async def _serve(self, call: Call[P], place: P) -> None:
@@ -123,7 +125,7 @@ class Relay(ABC, Generic[P]):
             logger.exception("A job failed.")
             call.decoding.fail(BabelbrookError("The translation failed. Please try again."))
 
-    def _after(self, call: Call[P], begun: float, task: asyncio.Task[None]) -> None:
+    def _after(self, call: Call[P], task: asyncio.Task[None]) -> None:
         """A job has ended, or was cancelled, maybe before its task could begin."""
         decoding = call.decoding
         self._calls.discard(call)
@@ -133,7 +135,7 @@ class Relay(ABC, Generic[P]):
                 decoding.fail(self._stopping())
             else:
                 decoding.feed("", 0, "cancelled")
-        seconds, mean = decoding.clock() - begun, self._service_seconds
+        seconds, mean = decoding.clock() - call.begun, self._service_seconds
         self._service_seconds = mean + _WEIGHT * (seconds - mean) if mean else seconds
         if self._stopping is None:
             self._give_out()

@@ -16,7 +16,6 @@ from pydantic import (
     Field,
     ValidationInfo,
     field_validator,
-    model_validator,
 )
 
 PREFIX = "BABELBROOK_"
@@ -45,16 +44,6 @@ RateText = Annotated[
     Field(
         pattern=r"^(none|[1-9][0-9]{0,8}/(s|min|h|day))$",
         json_schema_extra={"format": "none or a rate as 60/min (s, min, h, day)"},
-    ),
-]
-RedisUrl = Annotated[
-    str,
-    Field(
-        pattern=r"^(none|(rediss?|unix)://.+)$",
-        json_schema_extra={
-            "format": "none or an address as redis://host:6379/0, rediss:// or unix://",
-            "writeOnly": True,
-        },
     ),
 ]
 AutoOnOff = Annotated[Literal["auto", "on", "off"], BeforeValidator(_on_or_off)]
@@ -193,10 +182,10 @@ class Limits(Section):
 class Engine(Section):
     """What translates, and with how much of the machine."""
 
-    kind: Literal["local", "remote", "echo"] = Field(
+    kind: Literal["local", "remote", "ray", "echo"] = Field(
         default="local",
-        description="local runs llama.cpp here, remote asks the upstreams of the section remote;"
-        " echo gives the text back, for tests of structure",
+        description="local runs llama.cpp here, remote asks the upstreams of the section remote,"
+        " ray the replicas of the section ray; echo gives the text back, for tests of structure",
     )
     sequences: Literal["auto"] | SequenceCount = Field(
         default="auto", description="how many texts are decoded at once"
@@ -249,9 +238,7 @@ class Remote(Section):
         default="auto", description="what they call the model; auto is the first that each lists"
     )
     key: Text = Field(
-        default="none",
-        description="the key for them, sent as a bearer token; none sends none",
-        json_schema_extra={"writeOnly": True},
+        default="none", description="the key for them, sent as a bearer token; none sends none"
     )
     streams: int = Field(
         default=64,
@@ -264,6 +251,72 @@ class Remote(Section):
     check_interval: Seconds = Field(
         default=2.0, ge=0.05, description="seconds between two looks whether they answer"
     )
+
+
+class Ray(Section):
+    """Replicas of the local engine in a Ray cluster, where engine.kind is ray."""
+
+    address: Text = Field(
+        default="local",
+        description="where the cluster's head listens, such as 10.0.0.1:6379; local starts a"
+        " cluster on this machine, auto finds one that runs here",
+    )
+    min_replicas: int = Field(default=1, ge=1, description="replicas that always run")
+    max_replicas: int = Field(
+        default=4, ge=1, validate_default=True, description="replicas that run under load"
+    )
+    replica_cpus: float = Field(
+        default=1.0,
+        gt=0,
+        allow_inf_nan=False,
+        description="CPUs kept for a replica; it has so many threads where engine.threads is auto",
+    )
+    replica_gpus: float = Field(
+        default=0.0, ge=0, allow_inf_nan=False, description="GPUs kept for a replica"
+    )
+    target_streams: int = Field(
+        default=16,
+        ge=1,
+        description="generations for each replica, waiting ones too, above which more are started",
+    )
+    streams: int = Field(
+        default=64,
+        ge=2,
+        validate_default=True,
+        description="generations given out at a time for each replica; more wait in front",
+    )
+    upscale_delay: Seconds = Field(
+        default=10.0, ge=0, description="seconds of load before a replica is started"
+    )
+    downscale_delay: Seconds = Field(
+        default=300.0, ge=0, description="seconds of less load before one is ended"
+    )
+    start_timeout: Seconds = Field(
+        default=300.0, gt=0, description="seconds that the replicas may take to be ready"
+    )
+    check_interval: Seconds = Field(
+        default=2.0, ge=0.05, description="seconds between two looks at what the replicas do"
+    )
+
+    @field_validator("max_replicas")
+    @classmethod
+    def _not_below_least(cls, most: int, info: ValidationInfo) -> int:
+        """Refuse bounds that leave no number."""
+        least = info.data.get("min_replicas")
+        if least is not None and most < least:
+            raise ValueError(
+                f"ray.max_replicas ({most}) must not be below ray.min_replicas ({least})"
+            )
+        return most
+
+    @field_validator("streams")
+    @classmethod
+    def _above_target(cls, streams: int, info: ValidationInfo) -> int:
+        """Refuse a limit under which the load could never ask for another replica."""
+        target = info.data.get("target_streams")
+        if target is not None and streams <= target:
+            raise ValueError(f"ray.streams ({streams}) must be above ray.target_streams ({target})")
+        return streams
 
 
 class Models(Section):
@@ -316,8 +369,7 @@ class Memory(Section):
 
     path: Text = Field(
         default="off",
-        description="a file in data.folder; off keeps nothing, :memory: until the server ends,"
-        " redis where redis.url says",
+        description="a file in data.folder; off keeps nothing, :memory: until the server ends",
     )
     room: int = Field(
         default=256 * 1024 * 1024,
@@ -335,22 +387,6 @@ class Memory(Section):
     def _off(cls, path: object) -> object:
         """YAML 1.1 reads an unquoted `off` as false."""
         return "off" if path is False else path
-
-
-class Redis(Section):
-    """What several servers share: rates, used tokens, sessions, and the memory if that says so."""
-
-    url: RedisUrl = Field(
-        default="none",
-        description="a Redis, with user and password where it wants them:"
-        " redis://user:password@host:6379/0",
-    )
-    timeout: Seconds = Field(
-        default=0.05,
-        ge=0.001,
-        le=10,
-        description="seconds that a request waits for it, and then goes by this server's own count",
-    )
 
 
 class Streams(Section):
@@ -471,22 +507,16 @@ class Settings(Section):
     limits: Limits = Field(default=Limits())
     engine: Engine = Field(default=Engine())
     remote: Remote = Field(default=Remote())
+    ray: Ray = Field(default=Ray())
     models: Models = Field(default=Models())
     translation: Translation = Field(default=Translation())
     data: Data = Field(default=Data())
     memory: Memory = Field(default=Memory())
-    redis: Redis = Field(default=Redis())
     streams: Streams = Field(default=Streams())
     events: Events = Field(default=Events())
     drain: Drain = Field(default=Drain())
     log: Log = Field(default=Log())
     metrics: Metrics = Field(default=Metrics())
-
-    @model_validator(mode="after")
-    def _redis_for_the_memory(self) -> "Settings":
-        if self.memory.path == "redis" and self.redis.url == "none":
-            raise ValueError("memory.path (redis) needs redis.url, which is none")
-        return self
 
 
 @dataclass(frozen=True)
@@ -514,11 +544,6 @@ class Setting:
     def variable(self) -> str:
         """The environment's name: `BABELBROOK_SERVER__PORT`."""
         return f"{PREFIX}{self.section}__{self.field}".upper()
-
-    @property
-    def is_secret(self) -> bool:
-        """Whether the value must not be shown."""
-        return bool(self.schema.get("writeOnly"))
 
     @property
     def is_list(self) -> bool:

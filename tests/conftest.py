@@ -32,7 +32,10 @@ settings.load_profile("patient")
 
 
 # Whole folders and files that `make test-quick` leaves out, beside the tests that are marked.
-SLOW = ("tests/training/", "tests/bench/", "test_wheel.py", "test_install.py", "test_server.py")
+SLOW = (
+    *("tests/training/", "tests/bench/", "tests/engine/ray/"),
+    *("test_wheel.py", "test_install.py", "test_server.py"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

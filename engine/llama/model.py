@@ -48,12 +48,15 @@ class Model:
         n_gpu_layers: int = -1,
         main_gpu: int = 0,
         split_mode: str = "layer",
+        vocab_only: bool = False,
     ) -> None:
+        """With `vocab_only` it has no weights: it makes tokens of texts, and takes no memory."""
         library.load()
         _check_files(path)
         params = llama_cpp.llama_model_default_params()
         params.n_gpu_layers, params.main_gpu = n_gpu_layers, main_gpu
         params.split_mode = _SPLIT_MODES[split_mode]
+        params.vocab_only = vocab_only
         self.path = path
         # On a GPU small chunks cost much, and nobody promises equal bits.
         self.on_gpu = bool(llama_cpp.llama_supports_gpu_offload()) and n_gpu_layers != 0

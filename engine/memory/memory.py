@@ -9,52 +9,50 @@ import logging
 import sqlite3
 import time
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple
-from pathlib import Path
 from typing import TypeVar
 from weakref import WeakKeyDictionary
 
 from engine.generation import Generation, Job
 from engine.interface import Engine
-from engine.memory.places import Place
-from engine.memory.store import Entry, Store, StoreFull
+from engine.memory.similar import Similar, Which
+from engine.memory.store import Entry, Store
 from engine.models.catalogue import ModelEntry
 
 logger = logging.getLogger("babelbrook.memory")
 T = TypeVar("T")
 
 _PATIENCE = 0.05  # seconds that a request waits for the memory: then it is translated
-_TELL = 60.0  # seconds between two warnings
+_REST = 60.0  # seconds without the memory after its file has failed
 _BACKLOG = 1000  # segments that may wait to be written; further ones are forgotten
 
 
 class Memory:
-    """Keeps translations under all that they depend on.
+    """Keeps translations under all that they depend on, in a file or in this process.
 
-    Their place is used by a thread of its own. Where that fails or is slow, there is a warning once
-    a minute at most, and nothing is found or kept meanwhile.
+    The file is used by a thread of its own. Where it is corrupt, locked, full or slow, there is a
+    warning once a minute at most, and nothing is found or kept meanwhile.
     """
 
-    def __init__(self, place: Place) -> None:
-        self._place = place
-        self.similar = place.similar()
+    def __init__(self, path: str, room: int, similar: Which = "off") -> None:
+        self._path, self._room = path, room
+        wanted = similar != "off" and path != ":memory:"  # which no second thread can read
+        self.similar = Similar(path, similar) if wanted else None
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="memory")
         self._store: Store | None = None
         self._resting_until = 0.0  # monotonic seconds
-        self._told_at = -_TELL  # the same
         self._closed = False
         self._waiting = 0  # segments that are to be written
-        # Of each engine, None while its files are read.
-        self._identities: WeakKeyDictionary[Engine, str | None] = WeakKeyDictionary()
+        self._identities: WeakKeyDictionary[Engine, str] = WeakKeyDictionary()
         self.hits = self.misses = 0
 
     async def get(self, job: Job, engine: Engine) -> list[str] | None:
         """The pieces of an answer to this very job by this model, or else what people made."""
-        if self._is_away() or (identity := self._identity(engine)) is None:
+        if self._is_away():
             return None
-        keys = [_key(job, identity)]
+        keys = [_key(job, self._identity(engine))]
         if job.source_lang is not None and not job.hints:
             keys.append(key_of_people(job.text, job.source_lang, job.target_lang))
         loop = asyncio.get_running_loop()
@@ -70,12 +68,11 @@ class Memory:
         job = generation.job
         if job.answer or generation.finish != "stop" or not generation.output_tokens:
             return
-        identity = self._identities.get(engine)
-        if self._is_away() or self._waiting >= _BACKLOG or identity is None:
+        if self._is_away() or self._waiting >= _BACKLOG:
             return
         self._waiting += 1
         entry = Entry(
-            _key(job, identity),
+            _key(job, self._identity(engine)),
             job.source_lang,
             job.target_lang,
             engine.entry.name,
@@ -84,23 +81,11 @@ class Memory:
         )
         self._thread.submit(self._write, entry)
 
-    def _identity(self, engine: Engine) -> str | None:
-        """What tells a loaded model and its prompt from all others; None while that is found out.
-
-        The file of a large model is read for seconds, and nobody waits for that.
-        """
+    def _identity(self, engine: Engine) -> str:
+        """What tells a loaded model and its prompt from all others."""
         if engine not in self._identities:
-            if self._place.shared:
-                self._identities[engine] = None
-                reading = asyncio.get_running_loop().run_in_executor(None, _contents, engine.entry)
-                reading.add_done_callback(lambda read: self._learn(engine, read.result()))
-            else:
-                self._learn(engine, _status(engine.entry))
+            self._identities[engine] = _identity(engine.entry)
         return self._identities[engine]
-
-    def _learn(self, engine: Engine, file: Sequence[str | int]) -> None:
-        entry = engine.entry
-        self._identities[engine] = json.dumps([entry.name, file, entry.prompt.model_dump()])
 
     def _write(self, entry: Entry) -> None:
         self._waiting -= 1
@@ -112,21 +97,17 @@ class Memory:
             return None
         try:
             if self._store is None:
-                self._store = self._place.open()
+                self._store = Store(self._path, self._room, similar=self.similar is not None)
             return work(self._store)
-        except StoreFull as error:
-            self._tell(f"keeps nothing new: {error}")
         except (sqlite3.Error, OSError, ValueError) as error:
-            rest = self._place.rest
-            self._resting_until = time.monotonic() + rest
-            self._tell(f"cannot be used, and is tried again every {rest:g} s: {error}")
+            self._resting_until = time.monotonic() + _REST
+            logger.warning(
+                "The translation memory %s cannot be used for the next minute: %s.",
+                self._path,
+                error,
+            )
             self._close_store()
-        return None
-
-    def _tell(self, what: str) -> None:
-        if time.monotonic() - self._told_at >= _TELL:
-            self._told_at = time.monotonic()
-            logger.warning("The translation memory %s %s.", self._place.name, what)
+            return None
 
     def _is_away(self) -> bool:
         return self._closed or self._rests()
@@ -143,7 +124,7 @@ class Memory:
                 logger.debug("The translation memory could not be closed: %s.", error)
 
     def close(self) -> None:
-        """Write what waits and let go of the place; returns at once. Nothing is kept any more."""
+        """Write what waits and let go of the file; returns at once. Nothing is kept any more."""
         if self._closed:
             return
         self._closed = True
@@ -153,26 +134,14 @@ class Memory:
         self._thread.shutdown(wait=False)
 
 
-def _status(entry: ModelEntry) -> Sequence[int]:
-    """Size and time of a model's file on this machine."""
+def _identity(entry: ModelEntry) -> str:
+    """Name, size and time of the file, and the form of the prompt."""
     try:
         status = entry.file.stat()
+        file: tuple[int, ...] = (status.st_size, status.st_mtime_ns)
     except OSError:
-        return []
-    return [status.st_size, status.st_mtime_ns]
-
-
-def _contents(entry: ModelEntry) -> Sequence[str]:
-    """What its files hold, as hashes: the same on every machine."""
-    try:
-        return [_sha256(file) for file in entry.files if file.is_file()]
-    except OSError:
-        return []
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        file = ()
+    return json.dumps([entry.name, file, entry.prompt.model_dump()])
 
 
 def _key(job: Job, model: str) -> bytes:

@@ -1,4 +1,4 @@
-"""The file of the translation memory, SQLite, and what any place of it can do.
+"""The file of the translation memory: SQLite, used by one thread.
 
 https://www.sqlite.org/wal.html: readers wait for no writer, and several servers may share a file.
 """
@@ -8,10 +8,9 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 from engine.memory.similar import index
 
@@ -50,34 +49,8 @@ class Entry:
     pieces: list[str]
 
 
-class StoreFull(OSError):
-    """Nothing new can be kept, but what is there can be found."""
-
-
-class Store(Protocol):
-    """Segments by key, used by one thread. All methods raise sqlite3.Error or OSError."""
-
-    def get(self, keys: Sequence[bytes]) -> list[str] | None:
-        """The pieces under the first of the keys that is there."""
-
-    def put(self, entry: Entry) -> None:
-        """Keep a segment; where there is no room, those that were not used for longest go."""
-
-    def entries(self) -> Iterator[Entry]:
-        """All segments."""
-
-    def stats(self) -> tuple[int, int]:
-        """How many segments there are, and how many bytes they take."""
-
-    def clear(self) -> None:
-        """Forget everything."""
-
-    def close(self) -> None:
-        """Let go of it."""
-
-
-class FileStore:
-    """A `Store` in a file that several servers may share."""
+class Store:
+    """All methods raise sqlite3.Error or OSError where the file cannot be used."""
 
     def __init__(self, path: str, room: int, *, similar: bool = False) -> None:
         """Open the file, making it where there is none; `room` is how many bytes may be kept.
@@ -107,8 +80,8 @@ class FileStore:
     def _sum(self) -> int:
         return int(self._db.execute("SELECT coalesce(sum(bytes), 0) FROM segments").fetchone()[0])
 
-    def get(self, keys: Sequence[bytes]) -> list[str] | None:
-        """See `Store`."""
+    def get(self, keys: Iterable[bytes]) -> list[str] | None:
+        """The pieces under the first of the keys that is there."""
         for key in keys:
             row = self._db.execute("SELECT pieces, used FROM segments WHERE key = ?", (key,))
             if (found := row.fetchone()) is None:
@@ -120,7 +93,7 @@ class FileStore:
         return None
 
     def put(self, entry: Entry) -> None:
-        """See `Store`."""
+        """Keep a segment; where there is no room, those that were not used for longest go."""
         pieces = json.dumps(entry.pieces, ensure_ascii=False)
         size = _ROW + len(entry.source.encode()) + len(pieces.encode())
         if size > self._room:
@@ -166,7 +139,7 @@ class FileStore:
             yield Entry(key, source_lang, target_lang, model, source, json.loads(pieces))
 
     def stats(self) -> tuple[int, int]:
-        """See `Store`."""
+        """How many segments there are, and how many bytes they take."""
         count = self._db.execute("SELECT count(*) FROM segments").fetchone()[0]
         return int(count), self._sum()
 

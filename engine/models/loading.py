@@ -42,13 +42,14 @@ class Loader:
 
         A build or a model that has never decoded here does so in a child process first.
         """
-        await self._check_what_is_new(entry)
+        await self.check_what_is_new(entry)
         # Imported after the check: a library for another CPU may crash as soon as it is loaded.
         from engine.llama.engine import LocalEngine
 
         return LocalEngine(entry, self._settings)
 
-    async def _check_what_is_new(self, entry: ModelEntry) -> None:
+    async def check_what_is_new(self, entry: ModelEntry) -> None:
+        """Let llama.cpp decode in a child process, if it never did so here. Raises ModelError."""
         from engine.llama import check
 
         if not self._settings.self_check or check.was_checked(entry.file):

@@ -16,13 +16,13 @@ from pathlib import Path
 import httpx
 
 from engine.chat.conversation import Message
-from engine.errors import ModelError, NotReady
+from engine.errors import ModelError, NotReady, UpstreamFailed
 from engine.generation import NO_HINTS, Decoding, Generation, Hints, Job, PromptPart
 from engine.interface import EngineStatus
 from engine.models.catalogue import Catalogue, ModelEntry, PromptSpec
 from engine.relaying import Call, Relay
 from engine.remote.dialects import Dialect, OpenAI
-from engine.remote.upstream import Upstream, UpstreamBusy, UpstreamFailed, make_client, names
+from engine.remote.upstream import Upstream, UpstreamBusy, make_client, names
 from engine.settings import Remote
 
 _PATIENCE = 30.0  # seconds for the first upstream to answer at the start
@@ -50,7 +50,6 @@ async def connect(entry: ModelEntry, known: Catalogue, settings: Remote) -> Remo
         first = await _first(upstreams)
         if first.dialect is not None:
             entry = await _described_by(first, known, client)
-        entry = entry.model_copy(update={"file": Path(os.devnull)})  # what lies here counts nothing
     except BaseException:
         await client.aclose()
         raise

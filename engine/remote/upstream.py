@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 import httpx
 
-from engine.errors import BabelbrookError
+from engine.errors import UpstreamFailed
 from engine.generation import Job
 from engine.interface import UpstreamStatus
 from engine.remote.circuit import Circuit
@@ -45,13 +45,6 @@ _PASSING = {
     HTTPStatus.TOO_MANY_REQUESTS,
     HTTPStatus.SERVICE_UNAVAILABLE,
 }
-
-
-class UpstreamFailed(BabelbrookError):
-    """An upstream could not be reached, refused, or broke off; there may be another one."""
-
-    status = 502
-    code = "upstream_failed"
 
 
 class UpstreamBusy(UpstreamFailed):

@@ -25,6 +25,16 @@ def test_the_prompt_of_the_model_card_has_its_tokens(model: Model) -> None:
     assert [*head, *model.tokenize("Hello.", special=False), *tail] == [1, 4, 446, 3852, 9772, 9]
 
 
+def test_the_vocabulary_alone_makes_the_same_tokens(model: Model) -> None:
+    text = "<s>Where is the station?</s> 日本語 🍣"
+    alone = Model(MODEL, n_gpu_layers=0, vocab_only=True)
+    for special in (False, True):
+        assert alone.tokenize(text, special=special) == model.tokenize(text, special=special)
+    assert (alone.bos, alone.bos_text, alone.eos_text) == (1, model.bos_text, model.eos_text)
+    assert alone.metadata == model.metadata
+    alone.close()
+
+
 def test_text_never_becomes_a_control_token(model: Model) -> None:
     control = {token for token in range(model.vocab_size) if model.pieces[token] == b""}
     assert {1, 2, 4, 9} <= control

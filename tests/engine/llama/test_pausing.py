@@ -57,6 +57,22 @@ def test_an_unread_generation_pauses_and_goes_on_where_it_was(with_engine: With)
     with_engine(test)
 
 
+def test_how_far_a_reader_may_be_behind_can_change(with_engine: With) -> None:
+    async def test(engine: LocalEngine) -> None:
+        whole = await text_of(engine.submit(job(**LONG)))
+        slow = engine.submit(job(**LONG))
+        pieces = await slow.read()
+        slow.limit(0)
+        await paused(engine, 1)
+        assert unread(slow) < len(whole.encode())
+        slow.limit(None)
+        while slow.finish is None:
+            await asyncio.sleep(0.001)
+        assert "".join(pieces) + await text_of(slow) == whole
+
+    with_engine(test)
+
+
 def test_a_paused_sequence_gives_its_place_to_who_waits(with_engine: With) -> None:
     """All places are held by readers that have stopped; a new request starts all the same."""
 

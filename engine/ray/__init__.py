@@ -1,0 +1,1 @@
+"""Replicas of the local engine in a Ray cluster: see `engine.ray.engine`."""
