@@ -28,6 +28,7 @@ from engine.models import catalogue
 from engine.models.loading import Loader
 from engine.models.pool import Pool
 from engine.settings import Drain, Settings
+from engine.shared_redis import WrongRedisUrl
 
 if TYPE_CHECKING:
     from handlers import Api
@@ -57,7 +58,7 @@ def main(argv: Sequence[str]) -> int:
         if command.check:
             return asyncio.run(_check(settings))
         return asyncio.run(_serve(settings, lambda: load(argv, os.environ)))
-    except (AccessError, ModelError) as error:
+    except (AccessError, ModelError, WrongRedisUrl) as error:
         return _complain(error.sentence, 1)
     except KeyboardInterrupt:  # a SIGINT before the server's own handler is in place
         return 130
@@ -159,7 +160,7 @@ async def _serve(settings: Settings, read_again: Callable[[], Settings]) -> int:
     activity, gate = Activity(), Gate(settings, public=listener.is_public(sockets))
     application = make_application(translator, settings, activity, gate)
     application.feed.start()
-    saving = asyncio.ensure_future(gate.state.keep_saving())
+    await gate.start()
     http = Server(application, settings, connections, certificate)
     again = partial(_reload, read_again, gate, http, application.feed)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, again)
@@ -176,9 +177,8 @@ async def _serve(settings: Settings, read_again: Callable[[], Settings]) -> int:
         detection.cancel()
         _tell_systemd("STOPPING=1")
         await _drain(http, activity, application, translator, settings.drain)
-        await gate.state.save()
+        await gate.stop()
     finally:
-        saving.cancel()
         if application.memory is not None:
             application.memory.close()
         translator.stop()  # or the decode thread would keep the process alive for ever

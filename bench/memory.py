@@ -25,8 +25,9 @@ from bench.figures import quantile
 from engine.echo import EchoEngine
 from engine.generation import Generation, Job, recalled
 from engine.memory.memory import Memory
+from engine.memory.places import FilePlace
 from engine.memory.similar import LEAST, Similar
-from engine.memory.store import Entry, Store
+from engine.memory.store import Entry, FileStore
 
 SEGMENTS, ASKED = 100_000, 5_000
 _LIKE = 300
@@ -86,12 +87,12 @@ async def look_for_similar(table: Path, folder: Path) -> None:
     all_texts = sentences(table, SEGMENTS + _LIKE)
     texts, others = all_texts[:-_LIKE], all_texts[-_LIKE:]
     path = folder / "similar.sqlite"
-    store = Store(str(path), 1 << 30)
+    store = FileStore(str(path), 1 << 30)
     for text in texts:
         store.put(Entry(text.encode(), "en", "de", None, text, ["x"]))
     store.close()
     plain, begun = path.stat().st_size, time.perf_counter()
-    Store(str(path), 1 << 30, similar=True).close()
+    FileStore(str(path), 1 << 30, similar=True).close()
     seconds = time.perf_counter() - begun
     print(f"index: {seconds:.1f} s, the file {path.stat().st_size / plain:.2f} times as large")
     similar, waits, right, there = Similar(str(path), "imported"), [], 0, 0
@@ -110,7 +111,7 @@ async def look_for_similar(table: Path, folder: Path) -> None:
 async def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "memory.sqlite"
-        memory, engine = Memory(str(path), 1 << 30), EchoEngine()
+        memory, engine = Memory(FilePlace(str(path), 1 << 30)), EchoEngine()
         show("keep", await fill(memory, engine))
         await asyncio.sleep(0.5)
         show("hit", await microseconds(memory, engine, 0))

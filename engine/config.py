@@ -127,14 +127,6 @@ def glossaries_path(settings: Settings) -> Path:
     return data_folder(settings) / "glossaries.sqlite"
 
 
-def memory_path(settings: Settings) -> str | None:
-    """Where the translation memory lies: a file, ":memory:", or None where there is none."""
-    path = settings.memory.path
-    if path == "off":
-        return None
-    return path if path == ":memory:" else str(data_folder(settings) / path)
-
-
 def to_yaml(settings: Settings) -> str:
     """Write the settings as a config file, each with its help and the values it may have."""
     lines = [
@@ -189,8 +181,10 @@ def _wrong_value(name: str, detail: ErrorDetails, given: Mapping[str, _Given]) -
         sentence = str(detail["ctx"]["error"])
         places = [item.place for name, item in given.items() if name in sentence]
         return f"{' and '.join(places)}: {sentence}"
-    item = given[name]
-    return f"{item.place} must be {SETTINGS[name].allowed}, not {_quoted(item.value)}"
+    item, setting = given[name], SETTINGS[name]
+    shown = not (setting.is_secret and item.value)
+    wrong = f", not {_quoted(item.value)}" if shown else ""
+    return f"{item.place} must be {setting.allowed}{wrong}"
 
 
 def _quoted(value: Any) -> str:

@@ -16,6 +16,7 @@ from pydantic import (
     Field,
     ValidationInfo,
     field_validator,
+    model_validator,
 )
 
 PREFIX = "BABELBROOK_"
@@ -44,6 +45,16 @@ RateText = Annotated[
     Field(
         pattern=r"^(none|[1-9][0-9]{0,8}/(s|min|h|day))$",
         json_schema_extra={"format": "none or a rate as 60/min (s, min, h, day)"},
+    ),
+]
+RedisUrl = Annotated[
+    str,
+    Field(
+        pattern=r"^(none|(rediss?|unix)://.+)$",
+        json_schema_extra={
+            "format": "none or an address as redis://host:6379/0, rediss:// or unix://",
+            "writeOnly": True,
+        },
     ),
 ]
 AutoOnOff = Annotated[Literal["auto", "on", "off"], BeforeValidator(_on_or_off)]
@@ -238,7 +249,9 @@ class Remote(Section):
         default="auto", description="what they call the model; auto is the first that each lists"
     )
     key: Text = Field(
-        default="none", description="the key for them, sent as a bearer token; none sends none"
+        default="none",
+        description="the key for them, sent as a bearer token; none sends none",
+        json_schema_extra={"writeOnly": True},
     )
     streams: int = Field(
         default=64,
@@ -369,7 +382,8 @@ class Memory(Section):
 
     path: Text = Field(
         default="off",
-        description="a file in data.folder; off keeps nothing, :memory: until the server ends",
+        description="a file in data.folder; off keeps nothing, :memory: until the server ends,"
+        " redis where redis.url says",
     )
     room: int = Field(
         default=256 * 1024 * 1024,
@@ -387,6 +401,22 @@ class Memory(Section):
     def _off(cls, path: object) -> object:
         """YAML 1.1 reads an unquoted `off` as false."""
         return "off" if path is False else path
+
+
+class Redis(Section):
+    """What several servers share: rates, used tokens, sessions, and the memory if that says so."""
+
+    url: RedisUrl = Field(
+        default="none",
+        description="a Redis, with user and password where it wants them:"
+        " redis://user:password@host:6379/0",
+    )
+    timeout: Seconds = Field(
+        default=0.05,
+        ge=0.001,
+        le=10,
+        description="seconds that a request waits for it, and then goes by this server's own count",
+    )
 
 
 class Streams(Section):
@@ -512,11 +542,18 @@ class Settings(Section):
     translation: Translation = Field(default=Translation())
     data: Data = Field(default=Data())
     memory: Memory = Field(default=Memory())
+    redis: Redis = Field(default=Redis())
     streams: Streams = Field(default=Streams())
     events: Events = Field(default=Events())
     drain: Drain = Field(default=Drain())
     log: Log = Field(default=Log())
     metrics: Metrics = Field(default=Metrics())
+
+    @model_validator(mode="after")
+    def _redis_for_the_memory(self) -> "Settings":
+        if self.memory.path == "redis" and self.redis.url == "none":
+            raise ValueError("memory.path (redis) needs redis.url, which is none")
+        return self
 
 
 @dataclass(frozen=True)
@@ -544,6 +581,11 @@ class Setting:
     def variable(self) -> str:
         """The environment's name: `BABELBROOK_SERVER__PORT`."""
         return f"{PREFIX}{self.section}__{self.field}".upper()
+
+    @property
+    def is_secret(self) -> bool:
+        """Whether the value must not be shown."""
+        return bool(self.schema.get("writeOnly"))
 
     @property
     def is_list(self) -> bool:

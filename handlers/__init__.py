@@ -9,8 +9,9 @@ from typing import Any
 
 from tornado.httputil import HTTPServerRequest
 
-from engine.config import glossaries_path, memory_path, models_folder
+from engine.config import glossaries_path, models_folder
 from engine.interface import Engine
+from engine.memory import places
 from engine.memory.memory import Memory
 from engine.models.catalogue import Catalogue
 from engine.models.pool import Pool
@@ -55,7 +56,7 @@ from handlers.immersive import DeepLXHandler, ImmersiveHandler
 from handlers.languages import LanguagesHandler
 from handlers.libretranslate import FrontendSettingsHandler
 from handlers.login import LoginHandler, LogoutHandler
-from handlers.metrics import MemoryReadings, Metrics
+from handlers.metrics import MemoryReadings, Metrics, RedisReading
 from handlers.models import ModelsHandler, SelectHandler
 from handlers.openai import ChatHandler, CompletionHandler
 from handlers.openai_models import ModelHandler, ModelListHandler
@@ -98,8 +99,8 @@ def make_application(
     readings = Readings(pool, activity, metrics, settings.events.interval)
     feed = Feed(readings, metrics.dashboards, settings)
     streams = ResumableStreams(settings.streams)
-    path = memory_path(settings)
-    memory = None if path is None else Memory(path, settings.memory.room, settings.memory.similar)
+    place = places.of_server(settings)
+    memory = None if place is None else Memory(place)
     if memory is not None:
         metrics.registry.register(MemoryReadings(memory))
     translate: Needs = {
@@ -130,6 +131,8 @@ def make_application(
     application.metrics, application.feed, application.streams = metrics, feed, streams
     application.memory = memory
     application.gate = Gate(settings) if gate is None else gate
+    if application.gate.redis is not None:
+        metrics.registry.register(RedisReading(application.gate.redis))
     return application
 
 

@@ -7,8 +7,8 @@ of this server, as the session in a cookie.
 
 from __future__ import annotations
 
+import asyncio
 import math
-import time
 from ipaddress import ip_network
 from typing import TYPE_CHECKING
 
@@ -16,10 +16,12 @@ from tornado.httputil import HTTPServerRequest
 
 from engine.access import keyfile
 from engine.access.keys import AccessError, Key, KeyRing, Role
-from engine.access.rates import Bucket, Buckets, Rate
-from engine.access.state import State, seconds_to_midnight
+from engine.access.rates import Bucket, Buckets, Limiter, Rate
+from engine.access.shared import SharedAccounts, SharedBuckets
+from engine.access.state import Accounts, State, keep_saving, seconds_to_midnight
 from engine.errors import BabelbrookError
 from engine.settings import Settings
+from engine.shared_redis import SharedRedis
 from handlers.origins import Origins
 from handlers.proxies import Proxies
 
@@ -83,11 +85,17 @@ class Gate:
     def __init__(self, settings: Settings, *, public: bool = False) -> None:
         """`public` where the server listens on more than the loopback interface.
 
-        Raises AccessError where the keys cannot be read, and where it does but there are none.
+        Raises AccessError where the keys cannot be read, and where it does but there are none; and
+        WrongRedisUrl.
         """
         self._public = public
-        self._buckets = Buckets()
-        self.state = State(keyfile.state_path(settings))
+        self.redis = None if settings.redis.url == "none" else SharedRedis(settings.redis)
+        buckets, state = Buckets(), State(keyfile.state_path(settings))
+        self._limiter: Limiter = buckets
+        self.state: Accounts = state
+        if self.redis is not None:
+            self._limiter = SharedBuckets(self.redis, buckets)
+            self.state = SharedAccounts(self.redis, state)
         self._set(settings, keyfile.ring(settings))
         if self.closed and not self.has_keys:
             raise AccessError(
@@ -95,6 +103,19 @@ class Gate:
                 " whoever finds it could use it. Make a key with: python server.py keys add NAME"
                 " (or start it all the same with --insecure)."
             )
+
+    async def start(self) -> None:
+        """Reach for the Redis where there is one, and save what is counted from now on."""
+        if self.redis is not None:
+            await self.redis.start()
+        self._saving = asyncio.ensure_future(keep_saving(self.state))
+
+    async def stop(self) -> None:
+        """Save for the last time."""
+        self._saving.cancel()
+        await self.state.save()
+        if self.redis is not None:
+            await self.redis.close()
 
     def reload(self, settings: Settings) -> int:
         """Go by these settings and the present keys, and tell how many keys there are.
@@ -122,7 +143,7 @@ class Gate:
         """Whether there are any."""
         return len(self._ring) > 0
 
-    def admit(self, handler: BaseHandler) -> None:
+    async def admit(self, handler: BaseHandler) -> None:
         """Let a request in; `handler.key` is its key then.
 
         Raises ForeignHost, ForeignOrigin, TooManyRequests, Unauthorized (or what the handler has
@@ -134,21 +155,21 @@ class Gate:
         if need is None or self.origins.is_preflight(request):
             return
         if self._address_rate is not None:
-            self._take(handler, f"address {_network(request.remote_ip)}", self._address_rate)
+            await self._take(handler, f"address {_network(request.remote_ip)}", self._address_rate)
         if self.closed:
-            key = self._key_of(request)
+            key = await self._key_of(request)
             if key is None and handler.key_in_body and "Authorization" not in request.headers:
                 handler.awaits_key = True  # `admit_by_body` follows
             else:
-                self._let_in(handler, need, key)
+                await self._let_in(handler, need, key)
 
-    def admit_by_body(self, handler: BaseHandler, text: object) -> None:
+    async def admit_by_body(self, handler: BaseHandler, text: object) -> None:
         """The same for a key that came in the body."""
         handler.awaits_key = False
         key = self._ring.find(text) if isinstance(text, str) else None
-        self._let_in(handler, handler.needs() or frozenset(), key)
+        await self._let_in(handler, handler.needs() or frozenset(), key)
 
-    def _key_of(self, request: HTTPServerRequest) -> Key | None:
+    async def _key_of(self, request: HTTPServerRequest) -> Key | None:
         headers = request.headers
         scheme, _, text = headers.get("Authorization", "").partition(" ")
         if scheme.lower() in _SCHEMES:
@@ -156,31 +177,29 @@ class Gate:
         if (text := headers.get("X-API-Key", "")) != "":
             return self._ring.find(text)
         cookie = request.cookies.get(COOKIE)
-        return self._key_of_session(cookie.value) if cookie is not None else None
+        return await self._key_of_session(cookie.value) if cookie is not None else None
 
-    def _key_of_session(self, token: str) -> Key | None:
-        key_id = self.state.session(token) if self.has_keys else None
+    async def _key_of_session(self, token: str) -> Key | None:
+        key_id = await self.state.session(token) if self.has_keys else None
         return None if key_id is None else self._ring.by_id(key_id)
 
-    def _let_in(self, handler: BaseHandler, need: frozenset[Role], key: Key | None) -> None:
+    async def _let_in(self, handler: BaseHandler, need: frozenset[Role], key: Key | None) -> None:
         if key is None:
             raise handler.refusal(f"A valid key is needed, as {handler.key_form}.")
         if not key.roles & need:
             raise WrongRole(f"This needs a key with the role {' or '.join(sorted(need))}.")
         handler.key = key
         if key.rate is not None:
-            self._take(handler, f"key {key.id}", key.rate)
+            await self._take(handler, f"key {key.id}", key.rate)
         quota = key.tokens_per_day
-        if need is TRANSLATE and quota is not None and self.state.used(key.id) >= quota:
+        if need is TRANSLATE and quota is not None and await self.state.used(key.id) >= quota:
             raise QuotaUsed(
                 f"This key has used its {quota:,} tokens of the day.", seconds_to_midnight()
             )
 
-    def _take(self, handler: BaseHandler, client: str, rate: Rate) -> None:
+    async def _take(self, handler: BaseHandler, client: str, rate: Rate) -> None:
         """Count a request. Raises TooManyRequests."""
-        now = time.monotonic()
-        bucket = self._buckets.get(client, rate, now)
-        wait = bucket.take(now)
+        bucket, wait = await self._limiter.take(client, rate)
         handler.tell(_limit_headers(client.partition(" ")[0], bucket))
         if wait:
             raise TooManyRequests(
@@ -194,21 +213,21 @@ class Gate:
             return None
         return frozenset(key.id for key in self._ring if key.roles & {Role.OBSERVE, Role.ADMIN})
 
-    def asks_for_key(self, request: HTTPServerRequest) -> bool:
+    async def asks_for_key(self, request: HTTPServerRequest) -> bool:
         """Whether a key is needed and the request has none."""
-        return self.closed and self._key_of(request) is None
+        return self.closed and await self._key_of(request) is None
 
-    def log_in(self, text: str) -> str:
+    async def log_in(self, text: str) -> str:
         """Begin a session; returns what the cookie holds. Raises Unauthorized."""
         key = self._ring.find(text)
         if key is None:
             raise Unauthorized("That is not a valid key.")
-        return self.state.log_in(key.id)
+        return await self.state.log_in(key.id)
 
-    def log_out(self, token: str) -> None:
-        """End a session."""
+    async def log_out(self, token: str) -> None:
+        """End a session. Raises NotReady where that cannot be done now."""
         if self.has_keys:
-            self.state.log_out(token)
+            await self.state.log_out(token)
 
 
 def _network(address: str | None) -> str:

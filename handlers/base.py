@@ -9,7 +9,7 @@ import math
 import re
 import secrets
 import time
-from collections.abc import Iterable
+from collections.abc import Awaitable, Iterable
 from functools import cached_property
 from http import HTTPStatus
 from typing import Any
@@ -115,9 +115,9 @@ class BaseHandler(RequestHandler):
         """Which keys may use it with the request's method."""
         return self.access
 
-    def prepare(self) -> None:
+    async def prepare(self) -> None:
         """Called when the headers are in, before the method: the gate lets the request pass."""
-        self.gate.admit(self)
+        await self.gate.admit(self)
 
     def options(self, *_: str) -> None:
         """What a browser asks before a page of another site may use this path."""
@@ -252,12 +252,12 @@ class BodyHandler(BaseHandler):
 
     body_limit: int  # bytes, set by `initialize`
 
-    def prepare(self) -> None:
+    async def prepare(self) -> None:
         """Called when the headers are in."""
         self._chunks: list[bytes] = []
         self._received = 0
         try:
-            super().prepare()
+            await super().prepare()
         except BabelbrookError:
             # The body is not waited for, so the connection ends here, and the answer says so.
             connection: Any = self.request.connection
@@ -297,7 +297,6 @@ class BodyHandler(BaseHandler):
         except (HTTPInputError, ValueError):
             raise BadRequest("Invalid form") from None
         fields = {name: found if len(found) > 1 else found[0] for name, found in texts.items()}
-        self.take_key(fields)
         return fields, files
 
     def text_body(self) -> str:
@@ -327,23 +326,22 @@ class BodyHandler(BaseHandler):
             raise BadRequest("Invalid JSON") from None
         if not isinstance(value, dict):
             raise BadRequest("The body must be a JSON object.")
-        self.take_key(value)
         return value
 
-    def take_key(self, fields: dict[str, Any]) -> None:
+    async def take_key(self, fields: dict[str, Any]) -> None:
         """Let the request in by the key in its body, where none has come before.
 
-        Whoever reads the body in a form of its own calls this before anything else.
+        A handler with `key_in_body` calls this as soon as it has read the body.
         """
         if self.awaits_key:
-            self.gate.admit_by_body(self, fields.get("api_key"))
+            await self.gate.admit_by_body(self, fields.get("api_key"))
 
 
 class GetHandler(BaseHandler):
     """A handler that answers GET, and HEAD with the same headers; Tornado leaves the body out."""
 
-    def head(self) -> None:
-        self.get()
+    def head(self) -> Awaitable[None] | None:
+        return self.get()
 
 
 class UnknownPathHandler(BaseHandler):
@@ -351,8 +349,8 @@ class UnknownPathHandler(BaseHandler):
 
     access = PUBLIC
 
-    def prepare(self) -> None:
-        super().prepare()
+    async def prepare(self) -> None:
+        await super().prepare()
         raise NotFound(f"There is nothing at {_printable(self.request.path)}.")
 
 

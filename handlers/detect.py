@@ -33,15 +33,16 @@ class DetectHandler(BodyHandler):
         self.pool, self.config, self.activity = pool, settings, activity
         self.body_limit = settings.limits.body_bytes
 
-    def take_key(self, fields: dict[str, Any]) -> None:
+    async def take_key(self, fields: dict[str, Any]) -> None:
         if is_libretranslate(fields):
             self.refusal = WrongKey  # theirs is a 403
             self.key_form = "'api_key' in the body"
-        super().take_key(fields)
+        await super().take_key(fields)
 
     async def post(self) -> None:
         self.activity.check()
         body = self.json_or_form()
+        await self.take_key(body)
         field = "text" if "text" in body else "q"
         texts = self._texts(body.get(field), field)
         among = await origin.prepare(self.pool.entry)

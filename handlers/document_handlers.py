@@ -143,6 +143,7 @@ class TranslateFileHandler(LibreTranslating, _FileTranslating):
     async def post(self) -> None:
         with self.activity.request(self.cancel, self.progress):
             fields, uploads = self.form()
+            await self.take_key(fields)
             read = await self.read(uploads, None)
             wanted = self.wanted(parse_libretranslate({**fields, "q": "-"}), read.format)
             document = _kept(read)

@@ -44,7 +44,7 @@ class FileHandler(TextStreaming):
 
     async def post(self) -> None:
         with self.activity.request(self.cancel, self.progress):
-            request, upload, unknown = self._read_form()
+            request, upload, unknown = await self._read_form()
             name, data = upload.filename, upload.body
             document = await asyncio.to_thread(files.read, name, data, request.format or None)
             self.check_size([document.text])
@@ -67,7 +67,7 @@ class FileHandler(TextStreaming):
         alone = ["alternatives"] if request.alternatives else []
         return super().without_effect(request) + alone
 
-    def _read_form(self) -> tuple[TranslateRequest, HTTPFile, list[str]]:
+    async def _read_form(self) -> tuple[TranslateRequest, HTTPFile, list[str]]:
         """The fields, the file, and names of fields that nobody knows. Raises BadRequest."""
         kind = self.request.headers.get("Content-Type", "")
         if not kind.lower().startswith("multipart/form-data"):
@@ -79,7 +79,7 @@ class FileHandler(TextStreaming):
             fields = {name: [v.decode() for v in values] for name, values in arguments.items()}
         except (HTTPInputError, ValueError):
             raise BadRequest("Invalid form") from None
-        self.take_key({name: values[-1] for name, values in fields.items()})
+        await self.take_key({name: values[-1] for name, values in fields.items()})
         unknown = [*(fields.keys() - _FIELDS - _OWN), *(uploads.keys() - {"file"})]
         if len(uploads.get("file", ())) != 1:
             raise BadRequest("'file' is required, and just one.", "file")

@@ -33,9 +33,6 @@ class GlossariesHandler(GetHandler):
         found = await asyncio.to_thread(self.glossaries.all)
         self.write_json({"glossaries": [_about(each) for each in found]})
 
-    async def head(self) -> None:  # type: ignore[override]
-        await self.get()
-
 
 class GlossaryHandler(BodyHandler):
     """`GET`, `PUT` and `DELETE /glossaries/{name}`."""

@@ -25,11 +25,11 @@ class LanguagesHandler(GetHandler):
     def initialize(self, pool: Pool, catalogue: Catalogue) -> None:
         self.pool, self.catalogue = pool, catalogue
 
-    def get(self) -> None:
+    async def get(self) -> None:
         if self.awaits_key:
             key = self.get_body_argument("api_key", None)
             self.refusal = Unauthorized if key is None else WrongKey  # theirs is a 403
-            self.gate.admit_by_body(self, key)
+            await self.gate.admit_by_body(self, key)
         entry = self._entry()
         self.write_json([_language(code, entry.targets(code)) for code in entry.source_langs])
 

@@ -34,11 +34,11 @@ class LibreTranslating(Translating):
     key_in_body = True
     refusal: type[Unauthorized] = Unauthorized
 
-    def take_key(self, fields: dict[str, Any]) -> None:
+    async def take_key(self, fields: dict[str, Any]) -> None:
         if is_libretranslate(fields):
             self.refusal = WrongKey  # theirs is a 403
             self.key_form = "'api_key' in the body"
-        super().take_key(fields)
+        await super().take_key(fields)
 
     async def answer_libretranslate(self, fields: dict[str, Any]) -> dict[str, Any] | None:
         """The answer; None where the client has left."""

@@ -26,11 +26,11 @@ class LoginHandler(WebHandler, BodyHandler):
         super().initialize(site)
         self.body_limit = settings.limits.body_bytes
 
-    def post(self) -> None:
+    async def post(self) -> None:
         text = self.json_object().get("key")
         if not isinstance(text, str):
             raise BadRequest("'key' is required")
-        token = self.gate.log_in(text.strip())
+        token = await self.gate.log_in(text.strip())
         self.set_status(HTTPStatus.NO_CONTENT)
         self.set_cookie(
             COOKIE,
@@ -50,9 +50,9 @@ class LogoutHandler(BaseHandler):
     def initialize(self, feed: Feed) -> None:
         self._feed = feed
 
-    def post(self) -> None:
+    async def post(self) -> None:
         self.set_status(HTTPStatus.NO_CONTENT)
         if (token := self.get_cookie(COOKIE)) is not None:
-            self.gate.log_out(token)
+            await self.gate.log_out(token)
             self._feed.end_session(token)
             self.clear_cookie(COOKIE)

@@ -26,6 +26,7 @@ from prometheus_client.registry import Collector
 from engine import log
 from engine.interface import Engine, UpstreamStatus
 from engine.memory.memory import Memory
+from engine.shared_redis import SharedRedis
 from handlers.quantiles import LastMinute
 
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -114,6 +115,18 @@ class MemoryReadings(Collector):
         asked.add_metric(["hit"], self._memory.hits)
         asked.add_metric(["miss"], self._memory.misses)
         yield asked
+
+
+class RedisReading(Collector):
+    """Whether what servers share can be reached."""
+
+    def __init__(self, redis: SharedRedis) -> None:
+        self._redis = redis
+
+    def collect(self) -> Iterable[Metric]:
+        """One gauge."""
+        text = "1 where the Redis of redis.url answers."
+        yield GaugeMetricFamily("babelbrook_redis_up", text, value=float(self._redis.answers))
 
 
 class _Readings(Collector):

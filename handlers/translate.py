@@ -45,6 +45,7 @@ class TranslateHandler(_OwnBody, LibreTranslating):
     async def post(self) -> None:
         with self.activity.request(self.cancel, self.progress):
             body = self.json_or_form()
+            await self.take_key(body)
             if is_libretranslate(body):
                 answer = await self.answer_libretranslate(body)
             else:

@@ -120,8 +120,8 @@ class WebHandler(GetHandler):
     def initialize(self, site: Site) -> None:
         self._site = site
 
-    def get(self) -> None:
-        if self.request.path in _PAGES_WITH_KEY and self.gate.asks_for_key(self.request):
+    async def get(self) -> None:
+        if self.request.path in _PAGES_WITH_KEY and await self.gate.asks_for_key(self.request):
             self.set_header("Cache-Control", "no-store")
             self.redirect(f"login?next={self.request.path[1:]}")
             return

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 from collections.abc import Mapping, Sequence
 from itertools import takewhile
@@ -11,9 +12,11 @@ from typing import NoReturn
 from engine.access import keyfile
 from engine.access.keys import AccessError, Key, Role, generate
 from engine.access.rates import Rate
+from engine.access.shared import SharedAccounts
 from engine.access.state import State
 from engine.config import ConfigError, read_command_line
 from engine.settings import Settings
+from engine.shared_redis import SharedRedis
 
 USAGE = """\
 usage: python server.py keys add NAME [--role ROLE ...] [--rate 60/min] [--tokens-per-day N]
@@ -29,6 +32,7 @@ kept. A running server reads its keys again on SIGHUP. Settings go behind, as fo
 """
 
 
+_PATIENCE = 10.0  # seconds for an answer of a Redis: nobody else waits
 _FLAGS = ("--role", "--rate", "--tokens-per-day", "--print")
 
 
@@ -116,19 +120,27 @@ def _remove(settings: Settings, name: str) -> None:
 
 def _list(settings: Settings) -> None:
     rows: list[tuple[str, ...]] = [("NAME", "ID", "ROLES", "RATE", "TOKENS TODAY", "PER DAY")]
-    rows += [_row(key, used) for key, used in _used(settings)]
+    rows += [_row(key, used) for key, used in asyncio.run(_used(settings))]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     for row in rows:
         print("  ".join(map(str.ljust, row, widths)).rstrip())
 
 
-def _used(settings: Settings) -> list[tuple[Key, int]]:
+async def _used(settings: Settings) -> list[tuple[Key, int]]:
     """All keys with the tokens that they have used today."""
     file = keyfile.state_path(settings)
-    state = State(file)
+    state, url = State(file), settings.redis.url
     if file.exists():
         state.open()
-    return [(key, state.used(key.id)) for key in keyfile.ring(settings)]
+    keys = keyfile.ring(settings)
+    if url == "none":
+        return [(key, await state.used(key.id)) for key in keys]
+    redis = SharedRedis(settings.redis.model_copy(update={"timeout": _PATIENCE}))
+    await redis.start()
+    shared = SharedAccounts(redis, state)
+    used = [(key, await shared.used(key.id)) for key in keys]
+    await redis.close()
+    return used
 
 
 def _row(key: Key, used: int) -> tuple[str, ...]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import math
 import re
+import time
 from dataclasses import dataclass
+from typing import Protocol
 
 _SECONDS = {"s": 1, "min": 60, "h": 3600, "day": 86_400}
 _FORM = re.compile(r"([1-9][0-9]{0,8})/(s|min|h|day)")
@@ -43,9 +45,10 @@ class Bucket:
 
     __slots__ = ("_at", "_left", "rate")
 
-    def __init__(self, rate: Rate, now: float) -> None:
+    def __init__(self, rate: Rate, now: float, left: float | None = None) -> None:
+        """`left` is how many requests may come at once; None is all that the rate names."""
         self.rate = rate
-        self._left, self._at = float(rate.count), now
+        self._left, self._at = float(rate.count) if left is None else left, now
 
     def _fill(self, now: float) -> None:
         rate = self.rate
@@ -58,6 +61,11 @@ class Bucket:
         if self._left >= 1:
             self._left -= 1
             return 0.0
+        return self.seconds_to_next
+
+    @property
+    def seconds_to_next(self) -> float:
+        """Until one request may come, where none may now."""
         return (1 - self._left) * self.rate.seconds / self.rate.count
 
     @property
@@ -77,14 +85,27 @@ class Bucket:
         return self._left >= self.rate.count
 
 
+class Limiter(Protocol):
+    """Counts the requests of many clients."""
+
+    async def take(self, client: str, rate: Rate) -> tuple[Bucket, float]:
+        """Take one request: what the client has left, and what `Bucket.take` returns."""
+
+
 class Buckets:
-    """A bucket for each of many clients; those that are full again are forgotten."""
+    """A `Limiter` in memory: a bucket for each client; those that are full again are forgotten."""
 
     _SWEEP = 10_000  # clients above which full buckets are looked for
 
     def __init__(self) -> None:
         self._buckets: dict[str, Bucket] = {}
         self._sweep_at = self._SWEEP
+
+    async def take(self, client: str, rate: Rate) -> tuple[Bucket, float]:
+        """See `Limiter`."""
+        now = time.monotonic()
+        bucket = self.get(client, rate, now)
+        return bucket, bucket.take(now)
 
     def get(self, client: str, rate: Rate, now: float) -> Bucket:
         """The client's bucket; a new one where the rate has changed."""

@@ -6,9 +6,9 @@ import sqlite3
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from engine.config import ConfigError, memory_path, read_command_line
+from engine.config import ConfigError, read_command_line
 from engine.errors import BabelbrookError
-from engine.memory import tmx
+from engine.memory import places, tmx
 from engine.memory.store import Store
 from engine.models import sizes
 
@@ -19,13 +19,13 @@ usage: python server.py memory stats
        python server.py memory clear
 
 Tells how much the translation memory holds, writes it into a TMX file, takes one in, or forgets
-everything. Settings go behind, as for the server: --memory FILE. A server that runs meanwhile sees
-what changes.
+everything. Settings go behind, as for the server: --memory FILE, or --memory redis with redis.url.
+A server that runs meanwhile sees what changes.
 """
 
 
 class MemoryFailed(BabelbrookError):
-    """The file of the memory, or the other one, cannot be used."""
+    """The place of the memory, or the other file, cannot be used."""
 
     code = "memory_failed"
 
@@ -44,17 +44,17 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     if words[0] not in _ACTIONS or len(words) != _ACTIONS[words[0]][1] + 1:
         raise ConfigError([f"memory {' '.join(words)}: unknown; python server.py memory tells all"])
     settings = read_command_line(rest, environ).settings
-    path = memory_path(settings)
-    if path is None or path == ":memory:":
-        raise MemoryFailed(f"memory.path is {settings.memory.path}: there is no file.")
+    place = places.of_command(settings)
+    if place is None:
+        raise MemoryFailed(f"memory.path is {settings.memory.path}: there is nothing to look at.")
     try:
-        store = Store(path, settings.memory.room)
+        store = place.open()
         try:
             _ACTIONS[words[0]][0](store, *map(Path, words[1:]))
         finally:
             store.close()
     except (sqlite3.Error, OSError) as error:
-        raise MemoryFailed(f"{path}: {error}.") from None
+        raise MemoryFailed(f"{place.name}: {error}.") from None
     return 0
 
 

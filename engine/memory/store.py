@@ -1,4 +1,4 @@
-"""The file of the translation memory: SQLite, used by one thread.
+"""The file of the translation memory, SQLite, and what any place of it can do.
 
 https://www.sqlite.org/wal.html: readers wait for no writer, and several servers may share a file.
 """
@@ -8,9 +8,10 @@ from __future__ import annotations
 import json
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from engine.memory.similar import index
 
@@ -49,8 +50,34 @@ class Entry:
     pieces: list[str]
 
 
-class Store:
-    """All methods raise sqlite3.Error or OSError where the file cannot be used."""
+class StoreFull(OSError):
+    """Nothing new can be kept, but what is there can be found."""
+
+
+class Store(Protocol):
+    """Segments by key, used by one thread. All methods raise sqlite3.Error or OSError."""
+
+    def get(self, keys: Sequence[bytes]) -> list[str] | None:
+        """The pieces under the first of the keys that is there."""
+
+    def put(self, entry: Entry) -> None:
+        """Keep a segment; where there is no room, those that were not used for longest go."""
+
+    def entries(self) -> Iterator[Entry]:
+        """All segments."""
+
+    def stats(self) -> tuple[int, int]:
+        """How many segments there are, and how many bytes they take."""
+
+    def clear(self) -> None:
+        """Forget everything."""
+
+    def close(self) -> None:
+        """Let go of it."""
+
+
+class FileStore:
+    """A `Store` in a file that several servers may share."""
 
     def __init__(self, path: str, room: int, *, similar: bool = False) -> None:
         """Open the file, making it where there is none; `room` is how many bytes may be kept.
@@ -80,8 +107,8 @@ class Store:
     def _sum(self) -> int:
         return int(self._db.execute("SELECT coalesce(sum(bytes), 0) FROM segments").fetchone()[0])
 
-    def get(self, keys: Iterable[bytes]) -> list[str] | None:
-        """The pieces under the first of the keys that is there."""
+    def get(self, keys: Sequence[bytes]) -> list[str] | None:
+        """See `Store`."""
         for key in keys:
             row = self._db.execute("SELECT pieces, used FROM segments WHERE key = ?", (key,))
             if (found := row.fetchone()) is None:
@@ -93,7 +120,7 @@ class Store:
         return None
 
     def put(self, entry: Entry) -> None:
-        """Keep a segment; where there is no room, those that were not used for longest go."""
+        """See `Store`."""
         pieces = json.dumps(entry.pieces, ensure_ascii=False)
         size = _ROW + len(entry.source.encode()) + len(pieces.encode())
         if size > self._room:
@@ -139,7 +166,7 @@ class Store:
             yield Entry(key, source_lang, target_lang, model, source, json.loads(pieces))
 
     def stats(self) -> tuple[int, int]:
-        """How many segments there are, and how many bytes they take."""
+        """See `Store`."""
         count = self._db.execute("SELECT count(*) FROM segments").fetchone()[0]
         return int(count), self._sum()
 

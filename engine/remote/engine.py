@@ -50,6 +50,7 @@ async def connect(entry: ModelEntry, known: Catalogue, settings: Remote) -> Remo
         first = await _first(upstreams)
         if first.dialect is not None:
             entry = await _described_by(first, known, client)
+        entry = entry.model_copy(update={"file": Path(os.devnull)})  # what lies here counts nothing
     except BaseException:
         await client.aclose()
         raise

@@ -72,6 +72,6 @@ def test_intervals_are_never_taken_from_the_wall_clock() -> None:
     }
     assert uses <= {
         *("handlers/feed.py", "handlers/readings.py", "handlers/openai_shapes.py"),
-        *("engine/memory/store.py", "engine/translation/glossaries.py"),
-        *("engine/access/state.py", "handlers/deepl_glossaries.py"),
+        *("engine/memory/store.py", "engine/memory/redis_store.py", "engine/access/state.py"),
+        *("engine/translation/glossaries.py", "engine/translation/multilingual.py"),
     }

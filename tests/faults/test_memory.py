@@ -28,6 +28,6 @@ def test_a_full_disk_costs_the_memory_and_no_answer(tmp_path: Path, sentences: l
     server.close()
     assert first.status_code == second.status_code == 200
     assert first.json()["translation"] == second.json()["translation"]
-    assert log.count("cannot be used for the next minute") == 1
+    assert log.count("cannot be used, and is tried again every 60 s") == 1
     assert "Traceback" not in log
     assert status == 0

@@ -7,6 +7,7 @@ import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -140,6 +141,24 @@ def test_a_key_may_come_in_the_body_for_clients_of_libretranslate(
     wrong = {**BODY, "api_key": keys["translate"]}
     assert http.post("/translate", json=wrong, headers=bearer("x")).status_code == 401
     assert http.post("/models/select", json={"api_key": keys["admin"]}).status_code == 401
+
+
+def test_whoever_takes_a_key_in_the_body_asks_for_it(http: httpx.Client) -> None:
+    application = make_application(EchoEngine(), Settings(), Activity())
+    rules = application.wildcard_router.rules
+    paths = {rule.matcher._path for rule in rules if rule.target.key_in_body}
+    assert {"/translate", "/translate/file", "/translate_file", "/detect"} <= paths
+    assert http.get("/languages").status_code == 401
+    for path in paths - {"/languages"}:
+        for form in (False, True):
+            sent: dict[str, Any] = {"json": {**BODY, "q": "Hello."}}
+            if form:
+                sent = {"data": {"target": "ja"}, "files": {"file": ("a.txt", b"Hello.")}}
+            answer = http.post(path, **sent)
+            assert answer.status_code in (
+                {401, 403} if form == ("file" in path) else {400, 401, 403}
+            )
+            assert "Hello" not in answer.text
 
 
 @pytest.mark.parametrize(

@@ -40,13 +40,13 @@ def test_usage_outlives_a_restart(tmp_path: Path) -> None:
     before = opened(tmp_path / "s")
     before.add("a", 5)
     before.add("a", 2)
-    assert before.used("a") == 7
+    assert before.used_here("a") == 7
     asyncio.run(before.save())
     before.add("a", 1)
-    assert opened(tmp_path / "s").used("a") == 7
+    assert opened(tmp_path / "s").used_here("a") == 7
     asyncio.run(before.save())
     after = opened(tmp_path / "s")
-    assert (after.used("a"), after.used("b")) == (8, 0)
+    assert (after.used_here("a"), after.used_here("b")) == (8, 0)
 
 
 def test_two_processes_add_up(tmp_path: Path) -> None:
@@ -56,18 +56,18 @@ def test_two_processes_add_up(tmp_path: Path) -> None:
     for state in (one, other, one):
         asyncio.run(state.save())
         state.add("a", 0)
-    assert (one.used("a"), other.used("a")) == (12, 12)
+    assert (one.used_here("a"), other.used_here("a")) == (12, 12)
 
 
 def test_quotas_begin_anew_at_midnight(tmp_path: Path, clock: Clock) -> None:
     state = opened(tmp_path / "s")
     state.add("a", 5)
     clock.now += DAY
-    assert state.used("a") == 0
+    assert state.used_here("a") == 0
     state.add("a", 3)
     asyncio.run(state.save())
-    assert state.used("a") == 3
-    assert opened(tmp_path / "s").used("a") == 3
+    assert state.used_here("a") == 3
+    assert opened(tmp_path / "s").used_here("a") == 3
 
 
 def test_usage_that_cannot_be_written_is_kept(
@@ -82,23 +82,23 @@ def test_usage_that_cannot_be_written_is_kept(
     assert "cannot be saved" in caplog.text
     lock.close()
     asyncio.run(state.save())
-    assert opened(tmp_path / "s").used("a") == 5
+    assert opened(tmp_path / "s").used_here("a") == 5
 
 
 def test_a_session_ends_with_its_time_or_before(tmp_path: Path, clock: Clock) -> None:
     state = opened(tmp_path / "s")
-    first, second = state.log_in("a"), state.log_in("a")
-    assert opened(tmp_path / "s").session(first) == "a"
-    state.log_out(first)
-    assert state.session(first) is None
-    assert state.session(second) == "a"
+    first, second = (asyncio.run(state.log_in("a")) for _ in range(2))
+    assert asyncio.run(opened(tmp_path / "s").session(first)) == "a"
+    asyncio.run(state.log_out(first))
+    assert asyncio.run(state.session(first)) is None
+    assert asyncio.run(state.session(second)) == "a"
     clock.now += SESSION_SECONDS
-    assert state.session(second) is None
-    assert state.session("anything") is None
+    assert asyncio.run(state.session(second)) is None
+    assert asyncio.run(state.session("anything")) is None
 
 
 def test_tokens_of_sessions_are_kept_as_hashes(tmp_path: Path) -> None:
-    token = opened(tmp_path / "s").log_in("a")
+    token = asyncio.run(opened(tmp_path / "s").log_in("a"))
     for file in tmp_path.iterdir():
         assert token.encode() not in file.read_bytes()
 

@@ -17,7 +17,8 @@ from engine.errors import CutShort
 from engine.generation import Decoding, Generation, Hints, Job, Sampling
 from engine.memory import memory as module
 from engine.memory.memory import Memory, key_of_people
-from engine.memory.store import Entry, Store
+from engine.memory.places import FilePlace
+from engine.memory.store import Entry, FileStore
 from engine.models.catalogue import PLAIN_CHAT
 from engine.translation.formats import parts
 from engine.translation.glossary import Glossary
@@ -56,7 +57,7 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def memory(tmp_path: Path) -> Iterator[Memory]:
-    memory = Memory(str(tmp_path / "data" / "memory.sqlite"), ROOM)
+    memory = Memory(FilePlace(str(tmp_path / "data" / "memory.sqlite"), ROOM))
     yield memory
     memory.close()
 
@@ -103,7 +104,7 @@ def test_a_hit_streams_the_same_frames_and_costs_nothing(memory: Memory) -> None
 
 def test_what_was_kept_outlives_the_server(tmp_path: Path) -> None:
     for expected in (2, 0):
-        memory = Memory(str(tmp_path / "memory.sqlite"), ROOM)
+        memory = Memory(FilePlace(str(tmp_path / "memory.sqlite"), ROOM))
         _, jobs = run(memory, {})
         memory.close()
         memory._thread.shutdown(wait=True)
@@ -194,7 +195,7 @@ def test_what_people_translated_is_found_for_every_model(memory: Memory) -> None
 
 
 def test_the_oldest_go_when_there_is_no_room(tmp_path: Path) -> None:
-    store = Store(str(tmp_path / "memory.sqlite"), 10_000)
+    store = FileStore(str(tmp_path / "memory.sqlite"), 10_000)
     for number in range(100):
         store.put(Entry(b"%d" % number, "de", "en", "m", "a" * 100, ["b" * 100]))
         assert store.stats()[1] <= 10_000
@@ -207,7 +208,7 @@ def test_the_oldest_go_when_there_is_no_room(tmp_path: Path) -> None:
 
 
 def test_a_use_keeps_a_segment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    store, now = Store(str(tmp_path / "memory.sqlite"), 10_000), [0.0]
+    store, now = FileStore(str(tmp_path / "memory.sqlite"), 10_000), [0.0]
     monkeypatch.setattr("engine.memory.store.time.time", lambda: now[0])
     for number in range(100):
         now[0] += 7200
@@ -224,7 +225,7 @@ def corrupt(path: Path) -> None:
 
 
 def damaged_inside(path: Path) -> None:
-    store = Store(str(path), ROOM)
+    store = FileStore(str(path), ROOM)
     for number in range(500):
         store.put(Entry(b"%d" % number, "de", "en", "m", "a" * 100, ["b" * 100]))
     store.close()
@@ -251,7 +252,7 @@ def test_a_file_that_cannot_be_used_is_a_warning_and_no_outage(
 ) -> None:
     path = tmp_path / "memory.sqlite"
     make(path)
-    memory = Memory(str(path), ROOM)
+    memory = Memory(FilePlace(str(path), ROOM))
     with caplog.at_level(logging.WARNING, "babelbrook.memory"):
         (first, second), jobs = run(memory, {}, {})
     memory.close()
@@ -262,7 +263,7 @@ def test_a_file_that_cannot_be_used_is_a_warning_and_no_outage(
 
 
 def test_a_folder_that_cannot_be_made_is_a_warning_too(caplog: pytest.LogCaptureFixture) -> None:
-    memory = Memory("/dev/null/data/memory.sqlite", ROOM)
+    memory = Memory(FilePlace("/dev/null/data/memory.sqlite", ROOM))
     (first, second), jobs = run(memory, {}, {})
     memory.close()
     assert first == second
@@ -274,11 +275,11 @@ def test_a_file_that_another_process_holds_is_used_again_when_it_is_free(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "memory.sqlite"
-    Store(str(path), ROOM).close()
+    FileStore(str(path), ROOM).close()
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("PRAGMA locking_mode = EXCLUSIVE")
     holder.execute("BEGIN EXCLUSIVE")
-    memory = Memory(str(path), ROOM)
+    memory = Memory(FilePlace(str(path), ROOM))
     _, jobs = run(memory, {}, {})
     assert len(jobs) == 4
     assert "locked" in caplog.text

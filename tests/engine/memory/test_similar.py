@@ -14,8 +14,9 @@ import pytest
 
 from engine.memory import similar as module
 from engine.memory.memory import Memory, key_of_people
+from engine.memory.places import FilePlace
 from engine.memory.similar import Match, Similar
-from engine.memory.store import Entry, Store
+from engine.memory.store import Entry, FileStore
 from tests.conftest import SENTENCES, ServerProcess
 from tests.handlers.conftest import post_stream
 
@@ -46,9 +47,9 @@ def path(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def store(path: Path) -> Iterator[Store]:
+def store(path: Path) -> Iterator[FileStore]:
     """What people translated, what a model did, and 240 other sentences."""
-    store = Store(str(path), ROOM, similar=True)
+    store = FileStore(str(path), ROOM, similar=True)
     for source, translation in PEOPLE.items():
         store.put(entry(source, translation))
     store.put(entry("The train to Rome leaves at nine.", "Der Zug nach Rom.", "a model"))
@@ -71,7 +72,7 @@ def find(path: Path, text: str, which: Any = "imported", **other: Any) -> list[M
     return asyncio.run(main())
 
 
-def test_the_likest_come_first_with_their_scores(store: Store, path: Path) -> None:
+def test_the_likest_come_first_with_their_scores(store: FileStore, path: Path) -> None:
     found = find(path, LIKE)
     assert [match.translation for match in found] == [*PEOPLE.values()][:2]
     assert [match.source for match in found] == [*PEOPLE][:2]
@@ -79,13 +80,13 @@ def test_the_likest_come_first_with_their_scores(store: Store, path: Path) -> No
     assert find(path, LIKE, most=1) == found[:1]
 
 
-def test_an_equal_segment_is_wholly_alike(store: Store, path: Path) -> None:
+def test_an_equal_segment_is_wholly_alike(store: FileStore, path: Path) -> None:
     source = next(iter(PEOPLE))
     assert find(path, source)[0] == Match(source, PEOPLE[source], 1.0)
 
 
 def test_models_translations_are_matches_only_where_the_settings_say_all(
-    store: Store, path: Path
+    store: FileStore, path: Path
 ) -> None:
     assert "Der Zug nach Rom." not in [match.translation for match in find(path, LIKE)]
     assert "Der Zug nach Rom." in [match.translation for match in find(path, LIKE, "all")]
@@ -105,12 +106,12 @@ def test_models_translations_are_matches_only_where_the_settings_say_all(
     ],
 )
 def test_what_is_not_alike_is_no_match(
-    store: Store, path: Path, text: str, other: dict[str, str]
+    store: FileStore, path: Path, text: str, other: dict[str, str]
 ) -> None:
     assert find(path, text, **other) == []
 
 
-def test_the_index_follows_what_comes_changes_and_goes(store: Store, path: Path) -> None:
+def test_the_index_follows_what_comes_changes_and_goes(store: FileStore, path: Path) -> None:
     store.put(entry(next(iter(PEOPLE)), "Anders."))
     assert find(path, LIKE)[0].translation == "Anders."
     store.put(entry(LIKE, "Neu."))
@@ -120,12 +121,12 @@ def test_the_index_follows_what_comes_changes_and_goes(store: Store, path: Path)
 
 
 def test_an_older_file_gets_an_index_and_one_without_similar_keeps_it(path: Path) -> None:
-    store = Store(str(path), ROOM)
+    store = FileStore(str(path), ROOM)
     store.put(entry(*next(iter(PEOPLE.items()))))
     assert find(path, LIKE) == []
     store.close()
-    Store(str(path), ROOM, similar=True).close()
-    plain = Store(str(path), ROOM)
+    FileStore(str(path), ROOM, similar=True).close()
+    plain = FileStore(str(path), ROOM)
     plain.put(entry("The train to Bonn leaves at nine.", "Bonn."))
     assert {match.translation for match in find(path, LIKE)} == {
         PEOPLE[next(iter(PEOPLE))],
@@ -135,7 +136,7 @@ def test_an_older_file_gets_an_index_and_one_without_similar_keeps_it(path: Path
 
 
 def test_segments_that_go_for_want_of_room_leave_the_index(path: Path) -> None:
-    store = Store(str(path), 10_000, similar=True)
+    store = FileStore(str(path), 10_000, similar=True)
     for number in range(100):
         store.put(entry(f"This is the sentence with the number {number}.", "x" * 100))
     found = find(path, "This is the sentence with the number 7.", most=100)
@@ -144,7 +145,7 @@ def test_segments_that_go_for_want_of_room_leave_the_index(path: Path) -> None:
 
 
 def test_it_takes_no_longer_than_allowed(
-    store: Store, path: Path, monkeypatch: pytest.MonkeyPatch
+    store: FileStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_TIME_LIMIT", -1)
     monkeypatch.setattr(module, "_BETWEEN", 1)
@@ -152,7 +153,7 @@ def test_it_takes_no_longer_than_allowed(
 
 
 def test_a_thread_that_is_busy_is_not_waited_for(
-    store: Store, path: Path, monkeypatch: pytest.MonkeyPatch
+    store: FileStore, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_PATIENCE", 0.01)
 
@@ -182,7 +183,7 @@ def test_without_trigrams_in_sqlite_the_memory_works_all_the_same(
 ) -> None:
     monkeypatch.setattr(module, "_SCHEMA", module._SCHEMA.replace("'trigram'", "'nothing'"))
     with caplog.at_level(logging.WARNING, "babelbrook.memory"):
-        store = Store(str(path), ROOM, similar=True)
+        store = FileStore(str(path), ROOM, similar=True)
     assert "no such tokenizer" in caplog.text
     store.put(entry("a", "b"))
     assert store.get([entry("a", "b").key]) == ["b"]
@@ -190,7 +191,7 @@ def test_without_trigrams_in_sqlite_the_memory_works_all_the_same(
 
 
 def test_a_memory_of_this_process_has_none() -> None:
-    memory = Memory(":memory:", ROOM, "all")
+    memory = Memory(FilePlace(":memory:", ROOM, "all"))
     assert memory.similar is None
     memory.close()
 
@@ -202,7 +203,7 @@ def test_a_memory_of_this_process_has_none() -> None:
 def remembering(tmp_path_factory: pytest.TempPathFactory) -> Iterator[httpx.Client]:
     """A server whose memory holds what people translated."""
     folder = tmp_path_factory.mktemp("data")
-    store = Store(str(folder / "memory.sqlite"), ROOM)
+    store = FileStore(str(folder / "memory.sqlite"), ROOM)
     for source, translation in PEOPLE.items():
         store.put(entry(source, translation))
     store.close()
@@ -256,7 +257,7 @@ def test_where_there_can_be_none_that_is_said(
 
 
 def test_a_locked_file_costs_no_answer(path: Path) -> None:
-    Store(str(path), ROOM, similar=True).close()
+    FileStore(str(path), ROOM, similar=True).close()
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("PRAGMA locking_mode = EXCLUSIVE")
     holder.execute("BEGIN EXCLUSIVE")

@@ -10,7 +10,7 @@ import pytest
 
 from engine.memory import tmx
 from engine.memory.memory import key_of_people
-from engine.memory.store import Entry, Store
+from engine.memory.store import Entry, FileStore
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -89,9 +89,9 @@ def test_the_command_line_complains_in_a_sentence(tmp_path: Path) -> None:
 
 def test_a_store_opens_without_writing_where_there_is_one(tmp_path: Path) -> None:
     path = str(tmp_path / "m.sqlite")
-    store = Store(path, 10_000)
+    store = FileStore(path, 10_000)
     store.put(Entry(b"k", None, "de", "m", "a", ["b"]))
     store.close()
-    store = Store(path, 10_000)
+    store = FileStore(path, 10_000)
     assert [entry.source_lang for entry in store.entries()] == [None]
     store.close()

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 
 from engine.generation import Job
 from engine.memory.memory import Memory
+from engine.memory.places import FilePlace
 from engine.translation import formats
 from engine.translation.origin import Origin
 from engine.translation.parts import Part
@@ -99,7 +100,7 @@ def test_a_silent_model_is_named_too_whatever_is_wanted() -> None:
 
 
 def test_what_came_back_as_it_was_is_not_remembered(tmp_path: Path) -> None:
-    memory = Memory(str(tmp_path / "memory.sqlite"), 2**20)
+    memory = Memory(FilePlace(str(tmp_path / "memory.sqlite"), 2**20))
     for _ in range(2):
         engine = ScriptedEngine(lambda job: None if "bad" in job.text else ["そうです。"])
         assert translate(engine, "Too bad. So it is.", memory=memory)[0] == "Too bad. そうです。"
