@@ -9,7 +9,7 @@ BIN := .venv/bin
 CLIENTS := tests/clients/node/node_modules/.package-lock.json
 
 .DEFAULT_GOAL := help
-.PHONY: help run test test-quick lint format config train bench bench-quick bench-connections soak screenshots clean FORCE
+.PHONY: help run test test-quick lint format config train bench bench-quick bench-connections soak fuzz audit screenshots clean FORCE
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-17s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -53,6 +53,13 @@ bench-connections: .venv/.bench ## 10,000 idle dashboards, beside sse-starlette 
 
 soak: .venv/.run ## 20,000 streams that end as they like, at most 10 minutes; ARGS is passed on
 	@exec $(BIN)/python -m bench.soak $(ARGS)
+
+fuzz: .venv/.dev ## spoilt requests to every path, 20,000 of them; FUZZ_EXAMPLES=... for more or fewer
+	@FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-20000} $(BIN)/python -m pytest -q -s tests/attacks/test_fuzz.py $(PYTEST_ARGS)
+
+audit: .venv/.audit ## look for known vulnerabilities of what is installed; needs PyPI's JSON API
+	@.venv/audit/bin/pip-audit --strict --progress-spinner off --skip-editable \
+		--path $$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 
 screenshots: .venv/.dev $(CLIENTS) ## the pictures of the pages in README, made by their tests
 	@mkdir -p docs/images
@@ -112,6 +119,12 @@ $(CLIENTS): tests/clients/node/package-lock.json
 .venv/.bench: bench/requirements.txt .venv/.run
 	@echo 'Installing bench/requirements.txt'
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r bench/requirements.txt
+	@touch $@
+
+# Apart from the server's packages, whose versions it must not change.
+.venv/.audit: .venv/.run
+	@$(PYTHON) -m venv .venv/audit
+	@.venv/audit/bin/python -m pip install --quiet --disable-pip-version-check "pip-audit>=2.9,<3"
 	@touch $@
 
 .venv-train/.train: requirements.txt training/requirements.txt

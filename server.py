@@ -131,7 +131,7 @@ async def _make_engine(settings: Settings) -> Pool:
         from engine.ray import engine as ray_engine
 
         return Pool(await ray_engine.connect(known.find(models.selected), known, settings))
-    loader = Loader(known, settings.engine)
+    loader = Loader(known, settings.engine, models.hosts)
     first = await loader.make(_entry(settings))
     return Pool(first, loader, models.max_loaded, settings.drain.deadline)
 

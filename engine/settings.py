@@ -343,6 +343,10 @@ class Models(Section):
         description="where model files lie; relative to the folder of server.py",
     )
     entries: list[dict[str, Any]] = Field(default=[], description="models of your own")
+    hosts: list[Text] = Field(
+        default=[],
+        description="hosts that model files may come from, beside Hugging Face's and HF_ENDPOINT's",
+    )
     max_loaded: int = Field(
         default=1,
         ge=1,

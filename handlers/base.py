@@ -22,6 +22,7 @@ from tornado.web import HTTPError, RequestHandler, stream_request_body
 from engine.access.keys import Key
 from engine.errors import BabelbrookError, BadRequest
 from handlers.auth import PUBLIC, Gate, Need, Unauthorized
+from handlers.json_values import check_values
 from handlers.origins import answer_preflight
 
 access_log = logging.getLogger("babelbrook.access")
@@ -50,8 +51,9 @@ def json_value(text: str) -> Any:
 
     Raises BadRequest for what is no JSON, or holds numbers or strings that cannot be given back
     (NaN, infinities, lone surrogates): ujson lets those pass when it reads, and refuses them when
-    it writes.
+    it writes. Raises ManyValues.
     """
+    check_values(text)
     try:
         value = ujson.loads(text)
         dump_json(value).encode()
@@ -317,8 +319,8 @@ class BodyHandler(BaseHandler):
     def json_object(self) -> dict[str, Any]:
         """The request's body as a JSON object; it can be taken once.
 
-        Raises BodyTooLarge, and BadRequest for what is not UTF-8, no object, or what `json_value`
-        refuses.
+        Raises BodyTooLarge, what `json_value` raises, and BadRequest for what is not UTF-8 or no
+        object.
         """
         try:
             value = json_value(self.take_body().decode("utf-8").removeprefix("\ufeff"))

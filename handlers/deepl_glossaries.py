@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable
+from functools import cached_property
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from engine.errors import BadRequest, TextTooLong
 from engine.translation.multilingual import MOST_TERMS, Multilingual, Pair, Terms
-from engine.translation.termfiles import LONGEST
+from engine.translation.termfiles import LONGEST, is_term
 
 
 class DictionaryRequest(BaseModel):
@@ -31,20 +32,28 @@ class DictionaryRequest(BaseModel):
         """The pair without variants."""
         return pair_of(self.source_lang, self.target_lang)
 
-    @property
+    @cached_property
     def terms(self) -> Terms:
         """Raises BadRequest for what is no table of terms, and TextTooLong."""
-        rows = list(csv.reader(self.entries.splitlines(), _DIALECTS[self.entries_format]))
-        rows = [row for row in rows if row]
-        for row in rows:
-            # A csv may name the languages in a third and a fourth column.
-            if len(row) not in (2, 4) or not all(0 < len(c.strip()) <= LONGEST for c in row):
-                raise BadRequest("Each line of 'entries' must hold a term and its translation.")
+        lines = self.entries.splitlines()
+        try:
+            # One too many of terms and of empty lines is enough to know.
+            table = csv.reader(lines[: 2 * MOST_TERMS + 1], _DIALECTS[self.entries_format])
+            rows = [row for row in table if row]
+        except csv.Error as error:
+            raise BadRequest(f"'entries' is no table: {error}.", "entries") from None
         if not rows:
             raise BadRequest("'entries' must not be empty.", "entries")
-        if len(rows) > MOST_TERMS:
+        if len(rows) > MOST_TERMS or len(lines) > 2 * MOST_TERMS:
             raise TextTooLong(f"A dictionary may hold {MOST_TERMS:,} terms.")
-        return {row[0].strip(): row[1].strip() for row in rows}
+        # A csv may name the languages in a third and a fourth column.
+        terms = [(row[0].strip(), row[1].strip()) for row in rows if len(row) in (2, 4)]
+        if len(terms) < len(rows) or not all(map(is_term, terms)):
+            raise BadRequest(
+                "Each line of 'entries' must hold a term and its translation, each of up to"
+                f" {LONGEST} printable characters."
+            )
+        return dict(terms)
 
 
 class _Tabs(csv.excel_tab):

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
 from engine.errors import BadRequest
-from handlers.schemas import SplitSentences, parse
+from handlers.schemas import Names, SplitSentences, parse
 
 _YES, _NO = ("1", "true"), ("0", "false")
 
@@ -39,11 +39,7 @@ Texts = Annotated[
     Field(min_length=1, fail_fast=True),
     BeforeValidator(_listed, json_schema_input_type=str | list[str]),
 ]
-Names = Annotated[
-    list[Annotated[str, Field(max_length=200)]],
-    Field(max_length=1000, fail_fast=True),
-    BeforeValidator(_names, json_schema_input_type=str | list[str]),
-]
+TagNames = Annotated[Names, BeforeValidator(_names, json_schema_input_type=str | list[str])]
 
 
 class _Common(BaseModel):
@@ -63,7 +59,7 @@ class DeepLRequest(_Common):
     text: Texts
     context: str = Field("", max_length=4000)
     tag_handling: Literal["xml", "html"] | None = None
-    ignore_tags: Names = Field(default=[])
+    ignore_tags: TagNames = Field(default=[])
     split_sentences: SplitSentences = "1"
     preserve_formatting: Flag = False
     show_billed_characters: Flag = False

@@ -60,6 +60,11 @@ SplitSentences = Annotated[
 
 _MOST_TERMS = 1_000  # in a request
 
+# Fails at the first wrong one: an error for each of a million takes seconds.
+Names = Annotated[
+    list[Annotated[str, Field(max_length=200)]], Field(max_length=1_000, fail_fast=True)
+]
+
 
 def _glossary(value: Any) -> Any:
     """The name of one that is kept here, or its terms."""
@@ -80,7 +85,7 @@ class TranslateRequest(SamplingFields):
     target_lang: Any = None  # a language in any spelling; checked against the model's
     source_lang: Any = None
     format: str = "text"  # one of engine.translation.formats
-    ignore_tags: list[str] | None = None  # names of elements that stay as they are
+    ignore_tags: Names | None = None  # names of elements that stay as they are
     split_sentences: SplitSentences = "1"
     model: str | None = None
     max_tokens: int | None = Field(None, ge=1, le=2**31 - 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import re
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -16,6 +17,7 @@ from engine.models import split
 from engine.settings import Engine as EngineSettings
 
 _GGUF_MAGIC = b"GGUF"
+_MARK = re.compile(r"<[|｜].+[|｜]>|\[/?[A-Z_]+\]|<</?[A-Z]+>>|<(?:start|end)_of_\w+>|</?s>")
 _SPLIT_MODES = {
     "none": llama_cpp.LLAMA_SPLIT_MODE_NONE,
     "layer": llama_cpp.LLAMA_SPLIT_MODE_LAYER,
@@ -172,7 +174,38 @@ class Model:
 
         With `special` the spelling of a control token becomes that token: for templates only, never
         for a user's text.
+
+        In that, llama.cpp still sees tokens which the file calls user-defined rather than control
+        tokens. Where they mark turns, what spells them is cut apart, so that it stays text.
         """
+        tokens = self._tokens(text, special)
+        if special:
+            self._learn_marks(tokens)
+        elif not self._marks.keys().isdisjoint(tokens):
+            spellings = (map(re.escape, (mark[0], mark[1:])) for mark in self._marks.values())
+            inside = "|".join(f"(?<={first})(?={rest})" for first, rest in spellings)
+            tokens = [t for piece in re.split(inside, text) for t in self._tokens(piece, False)]
+        return tokens
+
+    @cached_property
+    def _user_defined(self) -> dict[int, str]:
+        """The spellings of the tokens that files define beside words and control tokens."""
+        wanted, attributes = llama_cpp.LLAMA_TOKEN_ATTR_USER_DEFINED, llama_cpp.llama_vocab_get_attr
+        found = (t for t in range(self.vocab_size) if attributes(self.vocab, t) & wanted)
+        return {token: self.token_text(token) for token in found}
+
+    @cached_property
+    def _marks(self) -> dict[int, str]:
+        """Those of them that look as if they marked turns, and those that templates have."""
+        return {t: text for t, text in self._user_defined.items() if _MARK.fullmatch(text)}
+
+    def _learn_marks(self, tokens: list[int]) -> None:
+        for token in self._user_defined.keys() & tokens:
+            text = self._user_defined[token]
+            if len(text.strip()) > 1:  # no blank line, which may be a token, too
+                self._marks[token] = text
+
+    def _tokens(self, text: str, special: bool) -> list[int]:
         data = text.encode()
         # A power of two: ctypes makes a type for each size, and a new one costs more than the call.
         size = 1 << (len(data) + 8).bit_length()

@@ -8,11 +8,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import IO
-from xml.etree.ElementTree import Element
+from xml.etree.ElementTree import Element, ParseError
 from xml.sax.saxutils import escape, quoteattr
 
-from defusedxml import ElementTree
-
+from engine import defused
 from engine.errors import BabelbrookError, UnknownLanguage
 from engine.memory.memory import key_of_people
 from engine.memory.store import Entry
@@ -70,13 +69,13 @@ def read(path: Path) -> Iterator[Entry]:
     """
     source_lang = "*all*"
     try:
-        for _, element in ElementTree.iterparse(path):
+        for element in defused.iterate(path):
             if element.tag == "header":
                 source_lang = element.get("srclang", "*all*")
             elif element.tag == "tu":
                 yield from _unit(element, element.get("srclang", source_lang))
                 element.clear()
-    except (ElementTree.ParseError, ValueError) as error:  # defusedxml's own are ValueErrors
+    except (ParseError, ValueError) as error:  # what is dangerous
         raise UnreadableTmx(f"{path} is not a TMX file that can be read: {error}.") from None
 
 

@@ -45,7 +45,7 @@ def run(argv: Sequence[str], environ: Mapping[str, str]) -> int:
     models = read_command_line(flags, environ)
     catalogue = Catalogue(models_folder(models.settings), models.settings.models.entries)
     entries = [_named(catalogue, name) for name in names]
-    return _ACTIONS[action][0](catalogue, entries)
+    return _ACTIONS[action][0](catalogue, entries, models.settings.models.hosts)
 
 
 def _leading_words(argv: Sequence[str]) -> Iterator[str]:
@@ -63,7 +63,7 @@ def _named(catalogue: Catalogue, name: str) -> ModelEntry:
     return entry
 
 
-def _list(catalogue: Catalogue, entries: list[ModelEntry]) -> int:
+def _list(catalogue: Catalogue, entries: list[ModelEntry], hosts: Sequence[str]) -> int:
     rows = [("NAME", "PARAMETERS", "SIZE", "HERE", "LICENCE")]
     for entry in catalogue:
         licence = entry.licence or "unknown"
@@ -87,7 +87,7 @@ def _list(catalogue: Catalogue, entries: list[ModelEntry]) -> int:
     return 0
 
 
-def _download(catalogue: Catalogue, entries: list[ModelEntry]) -> int:
+def _download(catalogue: Catalogue, entries: list[ModelEntry], hosts: Sequence[str]) -> int:
     [entry] = entries
     if entry.downloaded:
         print(f"{entry.name} is there already: {entry.file}")
@@ -96,12 +96,12 @@ def _download(catalogue: Catalogue, entries: list[ModelEntry]) -> int:
     if entry.commercial_use is False:
         print(f"The licence of {entry.name}, {entry.licence}, forbids commercial use.")
     with _progress(entry.file.name) as report:
-        fetch(source, entry.file, report, threading.Event())
+        fetch(source, entry.file, report, threading.Event(), hosts)
     print(f"{entry.name} is there: {entry.file}")
     return 0
 
 
-def _remove(catalogue: Catalogue, entries: list[ModelEntry]) -> int:
+def _remove(catalogue: Catalogue, entries: list[ModelEntry], hosts: Sequence[str]) -> int:
     [entry] = entries
     entry.require_source()  # what cannot be had again is not thrown away
     files = [each for file in entry.files for each in (file, hashes.place(file), *unfinished(file))]
@@ -114,7 +114,7 @@ def _remove(catalogue: Catalogue, entries: list[ModelEntry]) -> int:
     return 0
 
 
-def _verify(catalogue: Catalogue, entries: list[ModelEntry]) -> int:
+def _verify(catalogue: Catalogue, entries: list[ModelEntry], hosts: Sequence[str]) -> int:
     """Status 1 where a file is not what it should be."""
     damaged = False
     for entry in entries or [entry for entry in catalogue if entry.downloaded]:
@@ -166,7 +166,8 @@ def _hash(file: Path, report: Report) -> str:
     return digest.hexdigest()
 
 
-_ACTIONS: dict[str, tuple[Callable[[Catalogue, list[ModelEntry]], int], tuple[int, ...]]] = {
+_Action = Callable[[Catalogue, list[ModelEntry], Sequence[str]], int]
+_ACTIONS: dict[str, tuple[_Action, tuple[int, ...]]] = {
     "list": (_list, (0,)),
     "download": (_download, (1,)),
     "remove": (_remove, (1,)),

@@ -4,6 +4,8 @@
 endpoint, token and proxies (HF_ENDPOINT, HF_TOKEN, HF_HOME). Its own transfer checks no hash over
 HTTP, cannot be cancelled and reports in steps of 10 MiB, so the transfer is here.
 
+Redirects are followed here, to hosts that the settings allow (`engine.models.hosts`).
+
 The wire: a HEAD of `/{repository}/resolve/{revision}/{file}` answers with X-Repo-Commit,
 X-Linked-Size and X-Linked-Etag (a large file's sha256) and a redirect to a store of bytes, which
 understands ranges.
@@ -20,7 +22,7 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -30,6 +32,7 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 from engine.errors import BabelbrookError
 from engine.models import hashes, split
 from engine.models.catalogue import Source
+from engine.models.hosts import Hosts
 
 if TYPE_CHECKING:
     import httpx
@@ -44,6 +47,7 @@ _CHUNK = 1 << 20  # bytes that are read from disk at a time
 _SPARE = 64 << 20  # bytes of disk to leave free
 _ATTEMPTS = 5  # in a row that bring nothing
 _FIRST_WAIT = 1.0  # seconds after the first of them; doubled with each
+_MOST_REDIRECTS = 5
 _LONGEST_WAIT = 60.0  # seconds that a Retry-After may ask for
 _PASSING = {
     HTTPStatus.REQUEST_TIMEOUT,
@@ -88,13 +92,20 @@ class _Found:
         return target.with_name(f"{target.name}.{self.tag[:16]}.part")
 
 
-def fetch(source: Source, target: Path, report: Report, stop: threading.Event) -> None:
+def fetch(
+    source: Source,
+    target: Path,
+    report: Report,
+    stop: threading.Event,
+    hosts: Sequence[str] = (),
+) -> None:
     """Download `source` to `target`; returns when all of it is there and has been checked.
 
-    Blocks. Where some of it lies there from before, it goes on behind that. Raises Cancelled soon
-    after `stop` is set, and DownloadError.
+    Blocks. Where some of it lies there from before, it goes on behind that. The hub may send us on
+    to `hosts`, too (see `Hosts`). Raises Cancelled soon after `stop` is set, and DownloadError.
     """
-    files = [_File(source, *names) for names in zip(source.files, split.paths(target), strict=True)]
+    names = zip(source.files, split.paths(target), strict=True)
+    files = [_File(source, file, path, hosts) for file, path in names]
     for file in files:
         file.look_up(stop)
     try:
@@ -125,9 +136,9 @@ def unfinished(target: Path) -> list[Path]:
 class _File:
     """One file of a model: `name` in the source's repository, to lie at `target`."""
 
-    def __init__(self, source: Source, name: str, target: Path) -> None:
+    def __init__(self, source: Source, name: str, target: Path, hosts: Sequence[str]) -> None:
         self._source = source.model_copy(update={"file": name})
-        self._target = target
+        self._target, self._hosts = target, hosts
 
     def look_up(self, stop: threading.Event) -> None:
         """Ask the hub about it. Raises Cancelled and DownloadError."""
@@ -159,7 +170,7 @@ class _File:
             if target.exists():  # another process has brought it
                 found.part(target).unlink()
                 return
-            transfer = _Transfer(self._source, found, part, report, stop)
+            transfer = _Transfer(self._source, found, part, report, stop, self._hosts)
             transfer.take_over()
             sha256 = transfer.run(self._patience)
             part.flush()
@@ -257,10 +268,16 @@ class _Transfer:
     """Fills `part` up to the whole file. `have` bytes of it are there and hashed."""
 
     def __init__(
-        self, source: Source, found: _Found, part: BinaryIO, report: Report, stop: threading.Event
+        self,
+        source: Source,
+        found: _Found,
+        part: BinaryIO,
+        report: Report,
+        stop: threading.Event,
+        hosts: Sequence[str],
     ) -> None:
         self._source, self._found, self._part = source, found, part
-        self._report, self._stop = report, stop
+        self._report, self._stop, self._hosts = report, stop, hosts
         self.have = 0
         self._farthest = 0
         self._hash = hashlib.sha256()
@@ -300,20 +317,14 @@ class _Transfer:
 
     def _attempt(self, patience: _Patience) -> None:
         """One request for the rest. Raises _Passing where it brought less, and Cancelled."""
-        from huggingface_hub import constants, get_session, hf_hub_url, hf_raise_for_status
+        from huggingface_hub import hf_hub_url, hf_raise_for_status
         from huggingface_hub.utils import build_hf_headers  # type: ignore[attr-defined]
 
         url = hf_hub_url(self._source.repository, self._source.file, revision=self._found.commit)
         headers = build_hf_headers() | {"Accept-Encoding": "identity"}
         if self.have:
             headers["Range"] = f"bytes={self.have}-"
-        with (
-            _hub_errors(self._source),
-            get_session().stream(
-                # The session drops the token where it is redirected to another host.
-                "GET", url, headers=headers, timeout=constants.HF_HUB_DOWNLOAD_TIMEOUT
-            ) as response,
-        ):  # fmt: skip
+        with _hub_errors(self._source), self._opened(url, headers) as response:
             if response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
                 self._restart()
                 raise _Passing("the store refused to go on behind what is there")
@@ -326,6 +337,35 @@ class _Transfer:
                     self._farthest, patience.failures = self.have, 0
         if self.have < self._found.size:
             raise _Passing("the store stopped before the end")
+
+    @contextmanager
+    def _opened(self, url: str, headers: dict[str, str]) -> Iterator[httpx.Response]:
+        """The answer to a GET, at the end of all redirects. Raises DownloadError."""
+        import httpx
+        from huggingface_hub import constants, get_session
+
+        session, hosts = get_session(), Hosts(self._hosts, constants.ENDPOINT)
+        timeout = constants.HF_HUB_DOWNLOAD_TIMEOUT
+        request = session.build_request("GET", url, headers=headers, timeout=timeout)
+        for _ in range(_MOST_REDIRECTS + 1):
+            if not hosts.allow(request.url):
+                raise self._sent_elsewhere(request.url)
+            response = session.send(request, stream=True, follow_redirects=False)
+            try:
+                if response.next_request is None:
+                    yield response
+                    return
+                request = response.next_request  # without the token, where the host is another one
+            finally:
+                response.close()
+        raise httpx.TooManyRedirects("", request=request)
+
+    def _sent_elsewhere(self, url: httpx.URL) -> DownloadError:
+        return DownloadError(
+            f"The hub sends the download of {self._source.file} on to {url.scheme}://{url.host},"
+            " which is none of its own hosts nor of models.hosts, so nothing was asked for there."
+            " If your hub keeps its files there, put the host into that setting."
+        )
 
     def _check_place(self, response: httpx.Response) -> None:
         """Whether what comes now goes on where we are; if it is the whole file, start anew."""
@@ -387,6 +427,10 @@ def _hub_errors(source: Source) -> Iterator[None]:
         raise DownloadError("Nothing is downloaded while HF_HUB_OFFLINE is set.") from None
     except HfHubHTTPError as error:
         raise _told(error.response.status_code, error.response.headers, source) from None
+    except httpx.TooManyRedirects:
+        raise DownloadError(
+            f"The hub sends whoever asks for {source.file} of {source.repository} in a circle."
+        ) from None
     except httpx.TimeoutException:
         raise _Passing("nothing came for too long") from None
     except httpx.TransportError as error:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,9 +20,10 @@ _REPORT_EVERY = 0.1  # seconds
 
 
 class Downloads:
-    """The downloads under way, by the file they are to make."""
+    """The downloads under way, by the file they are to make; `hosts` as `fetch` takes them."""
 
-    def __init__(self) -> None:
+    def __init__(self, hosts: Sequence[str] = ()) -> None:
+        self._hosts = hosts
         self._running: dict[Path, _Download] = {}
 
     async def get(self, source: Source, file: Path, report: Report) -> None:
@@ -35,7 +37,7 @@ class Downloads:
         while not all(each.exists() for each in split.paths(file)):
             download = self._running.get(file)
             if download is None or download.over:
-                download = self._running[file] = _Download(source, file)
+                download = self._running[file] = _Download(source, file, self._hosts)
             try:
                 if await download.follow(report):
                     return
@@ -50,8 +52,8 @@ class _Download:
     The thread is a daemon: a transfer never keeps the process from ending.
     """
 
-    def __init__(self, source: Source, file: Path) -> None:
-        self._source, self._file = source, file
+    def __init__(self, source: Source, file: Path, hosts: Sequence[str]) -> None:
+        self._source, self._file, self._hosts = source, file, hosts
         self._loop = asyncio.get_running_loop()
         self._stop = threading.Event()
         self._askers = 0
@@ -91,7 +93,7 @@ class _Download:
     def _run(self) -> None:
         outcome: BabelbrookError | Cancelled | None = None
         try:
-            fetch(self._source, self._file, self._note, self._stop)
+            fetch(self._source, self._file, self._note, self._stop, self._hosts)
         except (BabelbrookError, Cancelled) as error:
             outcome = error
         except Exception:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from engine.errors import ModelError, UnknownModel
 from engine.interface import Engine
@@ -20,9 +20,12 @@ _BESIDE_WEIGHTS = 1.25  # memory of a loaded model by its file: cache, buffers, 
 class Loader:
     """Makes engines of the entries of a catalogue."""
 
-    def __init__(self, catalogue: Catalogue, settings: EngineSettings) -> None:
+    def __init__(
+        self, catalogue: Catalogue, settings: EngineSettings, hosts: Sequence[str] = ()
+    ) -> None:
+        """`hosts` are those from which files may come."""
         self._catalogue, self._settings = catalogue, settings
-        self._downloads = Downloads()
+        self._downloads = Downloads(hosts)
 
     def find(self, name: str) -> ModelEntry:
         """The entry of that name. Raises UnknownModel."""

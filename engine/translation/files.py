@@ -32,6 +32,8 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16-le"),
     (codecs.BOM_UTF16_BE, "utf-16-be"),
 )
+# Of Python alone, some of them slow or unpacking what they read; and UTF-7, which no browser reads.
+_NO_ENCODINGS = {"idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape", "utf-7"}
 _DECLARED = re.compile(rb"""(?:encoding|charset)=["']?([A-Za-z0-9][\w.:-]{0,40})""")
 _HEAD = 2048  # bytes in which a declaration stands
 _LONGEST_NAME = 120  # characters
@@ -110,6 +112,9 @@ def _guessed(data: bytes) -> tuple[str, str]:
 
 def _decoded(data: bytes, charset: str) -> str | None:
     try:
-        return codecs.lookup(charset).decode(data, "strict")[0]
+        if codecs.lookup(charset).name in _NO_ENCODINGS:
+            return None
+        # `bytes.decode` refuses codecs that are no encodings: `zlib` would unpack gigabytes.
+        return data.decode(charset)
     except (LookupError, UnicodeError, ValueError):
         return None

@@ -45,7 +45,7 @@ class Glossary:
         plain = _plain(text)
         beginnings = {*_WORD.findall(plain), *plain} & self._by_beginning.keys()
         candidates = {each for beginning in beginnings for each in self._by_beginning[beginning]}
-        found = {each for each in candidates if _pattern(each).search(plain)}
+        found = {each for each in candidates if _stands_in(each, plain)}
         return tuple(term for each, term in self._terms.items() if each in found) if found else ()
 
 
@@ -76,10 +76,26 @@ def _beginning(plain: str) -> str:
     return word[0] if word and not _WITHOUT_BLANKS.search(word[0]) else plain[:1]
 
 
-def _pattern(plain: str) -> re.Pattern[str]:
-    before = "" if _stands_anywhere(plain[0]) else r"(?<!\w)"
-    behind = "" if _stands_anywhere(plain[-1]) else r"(?!\w)"
-    return re.compile(before + re.escape(plain) + behind)
+def stands_in(term: str, text: str) -> bool:
+    """Whether a text holds a term, in any letter case."""
+    return _stands_in(_plain(term), _plain(text))
+
+
+def _stands_in(term: str, text: str) -> bool:
+    """The same of plain ones. Patterns for a thousand terms would take 0.2 s to compile."""
+    start, length = text.find(term), len(term)
+    while start >= 0:
+        before, behind = text[start - 1 : start], text[start + length : start + length + 1]
+        if (_stands_anywhere(term[0]) or not _in_word(before)) and (
+            _stands_anywhere(term[-1]) or not _in_word(behind)
+        ):
+            return True
+        start = text.find(term, start + 1)
+    return False
+
+
+def _in_word(character: str) -> bool:
+    return character.isalnum() or character == "_"
 
 
 def _stands_anywhere(character: str) -> bool:

@@ -15,7 +15,8 @@ from engine.translation.glossaries import UnknownGlossary
 from engine.translation.termstore import TermFile
 
 MOST_TERMS = 1_000  # of a pair
-_MOST_PAIRS, _MOST = 100, 1_000  # of a glossary; of all glossaries
+_MOST_PAIRS = 100  # of a glossary
+_MOST, _MOST_BYTES = 1_000, 64 * 2**20  # glossaries of one owner, and their terms together
 
 Pair = tuple[str, str]  # base codes of a source and a target: "en", "de"
 Terms = dict[str, str]
@@ -67,13 +68,16 @@ class MultilingualGlossaries:
         """Make one. Raises TextTooLong."""
         id = str(uuid.uuid4())
         with self._file.open(write=True) as db:
-            (number,) = db.execute("SELECT count(*) FROM multilingual").fetchone()
+            (number,) = db.execute(
+                "SELECT count(*) FROM multilingual WHERE owner = ?", (owner,)
+            ).fetchone()
             if number >= _MOST:
                 raise TextTooLong(f"There are {_MOST:,} glossaries already. Delete one first.")
             row = (id, owner, name, datetime.now(UTC).isoformat())
             db.execute("INSERT INTO multilingual VALUES (?, ?, ?, ?)", row)
             for pair, terms in dictionaries.items():
                 _put(db, id, pair, terms)
+            _check_room(db, owner)
             return _found(db, id, owner)
 
     def merge(
@@ -89,6 +93,7 @@ class MultilingualGlossaries:
                 db.execute("UPDATE multilingual SET name = ? WHERE id = ?", (name, id))
             for pair, terms in dictionaries.items():
                 _put(db, id, pair, _terms(db, id, pair) | terms)
+            _check_room(db, owner)
             return _found(db, id, owner)
 
     def replace(self, id: str, owner: str, pair: Pair, terms: Terms) -> None:
@@ -96,6 +101,7 @@ class MultilingualGlossaries:
         with self._file.open(write=True) as db:
             _found(db, id, owner)
             _put(db, id, pair, terms)
+            _check_room(db, owner)
 
     def remove(self, id: str, owner: str) -> None:
         """Forget one."""
@@ -161,6 +167,17 @@ def _put(db: sqlite3.Connection, id: str, pair: Pair, terms: Terms) -> None:
         " ON CONFLICT DO UPDATE SET terms = excluded.terms, count = excluded.count",
         (id, *pair, text, len(terms)),
     )
+
+
+def _check_room(db: sqlite3.Connection, owner: str) -> None:
+    """Raises TextTooLong where an owner has too much by now."""
+    (size,) = db.execute(
+        "SELECT coalesce(sum(length(cast(terms AS BLOB))), 0) FROM dictionaries"
+        " WHERE glossary IN (SELECT id FROM multilingual WHERE owner = ?)",
+        (owner,),
+    ).fetchone()
+    if size > _MOST_BYTES:
+        raise TextTooLong(f"Your glossaries may hold {_MOST_BYTES:,} bytes. Delete one first.")
 
 
 def _remove(db: sqlite3.Connection, id: str) -> None:

@@ -6,10 +6,9 @@ import csv
 import io
 from collections.abc import Iterable, Iterator
 from typing import Any
-from xml.etree.ElementTree import Element
+from xml.etree.ElementTree import Element, ParseError
 
-from defusedxml import ElementTree
-
+from engine import defused
 from engine.errors import BadRequest, UnknownLanguage
 from engine.translation.glossary import Term
 from engine.translation.languages import canonical, generic
@@ -23,17 +22,18 @@ _LANGUAGES = {"langSet", "langSec"}
 def checked(pairs: Any, most: int) -> list[Term]:
     """Terms as a request gives them: an object, or a list of pairs. Raises ValueError."""
     found = list(pairs.items()) if isinstance(pairs, dict) else pairs
-    if not isinstance(found, list) or not all(map(_is_term, found)):
+    if isinstance(found, list) and len(found) > most:
+        raise ValueError(f"there may be {most:,} terms")
+    if not isinstance(found, list) or not all(map(is_term, found)):
         raise ValueError(
             "give an object of terms with their translations, or a list of such pairs, each term"
             f" of 1 to {LONGEST} characters in one line"
         )
-    if len(found) > most:
-        raise ValueError(f"there may be {most:,} terms")
     return [(source, target) for source, target in found]
 
 
-def _is_term(pair: Any) -> bool:
+def is_term(pair: Any) -> bool:
+    """Whether something is a term and its translation."""
     return (
         isinstance(pair, list | tuple)
         and len(pair) == 2
@@ -42,12 +42,13 @@ def _is_term(pair: Any) -> bool:
     )
 
 
-def read_table(text: str, delimiter: str) -> list[Term]:
+def read_table(text: str, delimiter: str, most: int) -> list[Term]:
     """The first two columns of CSV or TSV; empty lines are passed over.
 
-    Raises BadRequest for a line that has only one column.
+    Of more than `most` terms one too many is read. Raises BadRequest for a line that has only one
+    column.
     """
-    terms = []
+    terms: list[Term] = []
     try:
         for number, row in enumerate(csv.reader(io.StringIO(text), delimiter=delimiter), 1):
             if not any(map(str.strip, row)):
@@ -55,19 +56,22 @@ def read_table(text: str, delimiter: str) -> list[Term]:
             if len(row) < 2:
                 raise BadRequest(f"Line {number} has no second column.")
             terms.append((row[0].strip(), row[1].strip()))
+            if len(terms) > most:
+                break
     except csv.Error as error:
         raise BadRequest(f"This is no table: {error}.") from None
     return terms
 
 
-def read_tbx(text: str, source_lang: str, target_lang: str) -> list[Term]:
+def read_tbx(text: str, source_lang: str, target_lang: str, most: int) -> list[Term]:
     """The terms of a TBX file in two languages; the first of several translations is taken.
 
-    Raises BadRequest for what is no XML, or declares entities.
+    Of more than `most` terms not many more are read. Raises BadRequest for what is no XML, or
+    declares entities.
     """
     try:
-        root = ElementTree.fromstring(text)
-    except (ElementTree.ParseError, ValueError) as error:  # defusedxml's own are ValueErrors
+        root = defused.read(text)
+    except (ParseError, ValueError) as error:  # what is dangerous
         raise BadRequest(f"This is no TBX that can be read: {error}.") from None
     terms: list[Term] = []
     for entry in _named(root.iter(), _ENTRIES):
@@ -75,6 +79,8 @@ def read_tbx(text: str, source_lang: str, target_lang: str) -> list[Term]:
         targets = by_language.get(generic(canonical(target_lang)))
         for source in by_language.get(generic(canonical(source_lang)), ()):
             terms += [(source, target) for target in (targets or [])[:1]]
+        if len(terms) > most:
+            break
     return terms
 
 

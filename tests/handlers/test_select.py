@@ -20,7 +20,7 @@ from engine.models.pool import Pool
 from engine.settings import Engine as EngineSettings
 from tests.conftest import MODEL, ServerProcess
 from tests.engine.models.conftest import hub  # noqa: F401
-from tests.engine.models.hub import Hub
+from tests.engine.models.hub import STORE_HOSTS, Hub
 from tests.engine.models.test_pool import EN_DE
 from tests.handlers.inprocess import serving
 
@@ -65,7 +65,7 @@ def run(hub: Hub, tmp_path: Path) -> Callable[[Test], None]:  # noqa: F811
     ]
     settings = {"models": {"folder": str(tmp_path), "entries": entries}}
     engine = EngineSettings(sequences=2, threads=1, batch=128, self_check=False)
-    loader = Loader(Catalogue(tmp_path, entries), engine)
+    loader = Loader(Catalogue(tmp_path, entries), engine, STORE_HOSTS)
 
     async def main(test: Test) -> None:
         pool = Pool(await loader.make(loader.find("here")), loader)
@@ -192,7 +192,7 @@ def test_a_server_that_stops_ends_the_stream_and_keeps_the_part(
         *("--models.folder", str(folder), "--model", "plain", "--streams.heartbeat", "0.2"),
         *("--translation.target_lang", "de"),
         *("--models.entries", json.dumps([{"name": "there", "source": source} | EN_DE, PLAIN])),
-        environ={"HF_ENDPOINT": hub.url},
+        environ={"HF_ENDPOINT": hub.url, "BABELBROOK_MODELS__HOSTS": json.dumps(STORE_HOSTS)},
     )
     lines = []
     body = {"model": "there"}

@@ -13,7 +13,7 @@ import pytest
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from tests.conftest import MODEL, ROOT, ServerProcess
-from tests.engine.models.hub import Hub
+from tests.engine.models.hub import STORE_HOSTS, Hub
 from tests.engine.models.test_pool import EN_DE
 
 AXE = ROOT / "tests" / "clients" / "node" / "node_modules" / "axe-core" / "axe.min.js"
@@ -98,7 +98,11 @@ def server(hub: Hub, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Serve
         *("--models.folder", str(folder), "--models.entries", json.dumps(entries)),
         *("--engine.sequences", "4", "--engine.threads", "1", "--engine.self_check", "false"),
         *("--events.interval", "0.2", "--data.folder", str(tmp_path_factory.mktemp("data"))),
-        environ={"HF_ENDPOINT": hub.url, "NO_PROXY": "127.0.0.1,localhost"},
+        environ={
+            "HF_ENDPOINT": hub.url,
+            "NO_PROXY": "127.0.0.1,localhost",
+            "BABELBROOK_MODELS__HOSTS": json.dumps(STORE_HOSTS),
+        },
     )
     yield process
     log = process.log()

@@ -48,7 +48,7 @@ def dates(pair: Pair) -> str | None:
     ours = _DATE.findall(pair.source)
     if not ours:
         return None
-    have = {int(each) for each in re.findall(r"\d+", pair.translation)}
+    have = {int(each[:20]) for each in re.findall(r"\d+", pair.translation)}
     for date in ours:
         year = max(date, key=lambda field: (len(field), int(field)))
         day_and_month = list(date)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Callable
 
 from engine.translation import keeps
 from engine.translation.checks.pair import Pair
+from engine.translation.glossary import stands_in
 
 
 def placeholders(pair: Pair) -> str | None:
@@ -29,17 +29,9 @@ def terms(pair: Pair) -> str | None:
     """The glossary's word for each of its terms that the source has."""
     translation = pair.translation.casefold()
     for term, wanted in pair.terms:
-        if _has_word(pair.source, term) and wanted.casefold() not in translation:
+        if wanted.casefold() not in translation and stands_in(term, pair.source):
             return f"The glossary has '{wanted}' for '{term}'."
     return None
-
-
-def _has_word(text: str, word: str) -> bool:
-    """Whether a text has a word; scripts without blanks have it anywhere."""
-    pattern = re.escape(word)
-    if word.isascii():
-        pattern = rf"(?<!\w){pattern}(?!\w)"
-    return re.search(pattern, text, re.IGNORECASE) is not None
 
 
 def _changed(pair: Pair, kind: Callable[[str], bool]) -> str | None:

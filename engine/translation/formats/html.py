@@ -14,6 +14,7 @@ from html import unescape
 from engine.translation.formats.forms import Writing
 from engine.translation.formats.runs import Kind, Run, Token, merged, plain, text_tokens
 from engine.translation.formats.tags import RAW_TEXT, Stretch, Tag, names, scan
+from engine.translation.formats.text import LONGEST
 from engine.translation.parts import Part
 
 WRITING = Writing({"&": "&amp;", "<": "&lt;", ">": "&gt;", "\n": " ", "\r": " "})
@@ -135,6 +136,8 @@ class _Reader:
                 yield from self._end_tag(item)
             else:
                 yield from self._start_tag(item)
+            if self._kept_from is not None and item.end - self._kept_from >= LONGEST:
+                yield from self._spill(item.end)
         yield from self._leave(len(self._text))
         yield from self._run.end()
 
@@ -211,6 +214,12 @@ class _Reader:
 
     def _keep(self, start: int, inline: bool) -> None:
         self._kept_from, self._kept_inline = start, inline
+
+    def _spill(self, end: int) -> Iterator[Part]:
+        """Let go of what stays as it is so far: a step over all of it may take seconds."""
+        yield from self._run.end()
+        yield Part(self._text[self._kept_from : end])
+        self._kept_from = end
 
     def _leave(self, end: int) -> Iterator[Part]:
         """End what stays as it is, if anything does."""

@@ -14,10 +14,12 @@ from typing import Any
 
 import pyromark
 
+from engine.errors import BadRequest
 from engine.translation.formats import html
 from engine.translation.formats.forms import Source, SourceEncoder, Writing
 from engine.translation.formats.runs import Kind, Run, Token, merged, text_tokens
 from engine.translation.formats.tags import Tag, scan
+from engine.translation.formats.text import LONGEST
 from engine.translation.parts import Part
 
 _OPTIONS = (
@@ -42,6 +44,9 @@ _SPECIAL = re.compile(
     r"|<(?:&#?\w*;?|[^<])?",
     re.DOTALL,
 )
+# Quotations in each other. The ends of a million would hold everybody else up for seconds, as there
+# is nothing between them; those of so many take 0.2 s.
+_DEEPEST = 50_000
 _NUMBER = re.compile(r"\d{1,9}")
 _AT_LINE_START = frozenset("#+-=>:|")  # begin a block there; what else might is always escaped
 _LINE_START = 10  # characters of a line that tell whether it begins a block
@@ -152,6 +157,8 @@ class _Reader:
             return
         yield from self._end_run(start)
         self._containers += name in _CONTAINERS
+        if self._containers > _DEEPEST:
+            raise BadRequest(f"The Markdown is nested more than {_DEEPEST:,} deep.")
         if name in _OPAQUE:
             self._depth = 1
         elif name == "Table":
@@ -270,6 +277,10 @@ class _Reader:
     def _in_kept(self, kind: str, start: int, end: int) -> Iterator[Part]:
         """An event inside of an HTML element that stays as it is."""
         self._at = end
+        if self._kept and end - self._kept[1] >= LONGEST:  # a step over all may take seconds
+            yield from self._run.end()
+            yield Part(self._raw(self._kept[1], start))
+            self._kept = (self._kept[0], start)
         if kind == "InlineHtml" and self._kept:
             tag = next(iter(scan(self._raw(start, end))), None)
             if isinstance(tag, Tag) and tag.closing and tag.name == self._kept[0]:

@@ -12,6 +12,7 @@ from enum import Enum, auto
 from typing import NoReturn
 from xml.parsers import expat
 
+from engine.defused import MOST_ATTRIBUTES
 from engine.errors import BadRequest
 
 _ROOT, _ROOT_END = (
@@ -68,10 +69,13 @@ class _Marks:
         self.found: list[_Mark] = []
         self._whole = whole
         self._in_cdata = False
+        self._declared = 0  # attributes
 
     def read(self, data: bytes) -> None:
         """Collect the marks. Raises BadRequest."""
         self._parser = parser = expat.ParserCreate("utf-8")
+        parser.specified_attributes = True  # see `engine.defused`
+        parser.AttlistDeclHandler = self._count_attribute
         parser.StartElementHandler = lambda name, given: self._mark(Is.START, name, given)
         parser.EndElementHandler = lambda name: self._mark(Is.END, name)
         parser.CharacterDataHandler = lambda _: self._mark(Is.CDATA if self._in_cdata else Is.TEXT)
@@ -101,12 +105,15 @@ class _Marks:
         self._mark(Is.OTHER)
 
     def _refuse_entity(self, *_: object) -> None:
-        parser = self._parser
-        self._refuse(
-            "entity declarations are not accepted",
-            parser.CurrentLineNumber,
-            parser.CurrentColumnNumber,
-        )
+        self._refuse_here("entity declarations are not accepted")
+
+    def _count_attribute(self, *_: object) -> None:
+        self._declared += 1
+        if self._declared > MOST_ATTRIBUTES:
+            self._refuse_here(f"more than {MOST_ATTRIBUTES:,} attributes are declared")
+
+    def _refuse_here(self, reason: str) -> NoReturn:
+        self._refuse(reason, self._parser.CurrentLineNumber, self._parser.CurrentColumnNumber)
 
     def _refuse(self, reason: str, line: int, column: int) -> NoReturn:
         if line == 1 and not self._whole:

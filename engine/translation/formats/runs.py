@@ -16,7 +16,9 @@ from engine.translation.formats.forms import Source, Writing
 from engine.translation.formats.text import LONGEST, stretches
 from engine.translation.parts import Part
 
-_MOST_TOGETHER = 1000  # pieces without text; a step over more would hold everybody else up
+# What is given back as it is, together: a step over more would hold everybody else up.
+_MOST_TOGETHER = 1000  # pieces
+_LONGEST_TOGETHER = LONGEST  # characters
 _LETTER = re.compile(r"[^\W\d_]")
 
 
@@ -93,13 +95,16 @@ class Run:
 def merged(parts: Iterable[Part]) -> Iterator[Part]:
     """The same document, with what is given back as it is in longer pieces."""
     waiting: list[str] = []
+    size = 0
     for part in parts:
-        if part.text is None and len(waiting) < _MOST_TOGETHER:
+        if part.text is None and len(waiting) < _MOST_TOGETHER and size < _LONGEST_TOGETHER:
             waiting.append(part.raw)
+            size += len(part.raw)
             continue
         if waiting:
             yield Part("".join(waiting))
             waiting.clear()
+            size = 0
         yield part
     if waiting:
         yield Part("".join(waiting))

@@ -16,12 +16,14 @@ from engine.translation.formats.forms import Writing
 from engine.translation.formats.runs import Kind, Run, Token, merged, text_tokens
 from engine.translation.parts import Part
 
+_MOST_LINES = 100  # of one text; no cue has as many, but a bomb may
 _LINE = re.compile(r"[^\r\n]*(?:\r\n|\n|\r|\Z)")
 _TIMES = re.compile(
     r"\s*(?:\d+:)?\d{1,2}:\d{1,2}[.,]\d{1,3}\s*-->\s*(?:\d+:)?\d{1,2}:\d{1,2}[.,]\d{1,3}"
 )
 _OWN_LINE = re.compile(r"\s*(?:<[^>]*>\s*)*[-–—‐]")
-_SENTENCE_END = re.compile(r"[.!?…。！？♪:;][\"'”’»)\]]*\s*(?:<[^>]*>\s*)*$")
+_SENTENCE_END = frozenset(".!?…。！？♪:;")
+_CLOSING = frozenset("\"'”’»)]")  # may stand behind it
 _BREAK = r"[ \t]*(?:\r\n|\n|\r)[ \t]*"
 _BLANKS = rf"{_BREAK}|[ \t]{{2,}}|\t|(?<![^ \t]) | (?![^ \t])"
 _TAG = r"</?[A-Za-z][^<>]*>|<\d[\d:.]*>"
@@ -49,7 +51,7 @@ def _parts(text: str, pattern: re.Pattern[str], writing: Writing) -> Iterator[Pa
     for line in _lines(text):
         times = _TIMES.match(line) is not None
         if in_cue and line.strip() and not times:
-            if spoken and _ends_before(spoken[-1], line):
+            if spoken and (_ends_before(spoken[-1], line) or len(spoken) >= _MOST_LINES):
                 yield from _speech(spoken, pattern, writing)
                 spoken = []
             spoken.append(line)
@@ -65,7 +67,29 @@ def _lines(text: str) -> Iterator[str]:
 
 
 def _ends_before(line: str, following: str) -> bool:
-    return bool(_OWN_LINE.match(following) or _SENTENCE_END.search(line))
+    return _ends_sentence(line) or _OWN_LINE.match(following) is not None
+
+
+def _ends_sentence(line: str) -> bool:
+    """Whether a line ends with a sentence, whatever tags follow.
+
+    From behind and in linear time: no pattern does that for a line of nothing but `.<`.
+    """
+    end = _without_blanks(line, len(line))
+    while line[end - 1 : end] == ">":
+        start = line.rfind("<", 0, end)
+        if start < 0 or line.find(">", start) < end - 1:
+            break
+        end = _without_blanks(line, start)
+    while end and line[end - 1] in _CLOSING:
+        end -= 1
+    return end > 0 and line[end - 1] in _SENTENCE_END
+
+
+def _without_blanks(line: str, end: int) -> int:
+    while end and line[end - 1].isspace():
+        end -= 1
+    return end
 
 
 def _speech(lines: list[str], pattern: re.Pattern[str], writing: Writing) -> Iterator[Part]:

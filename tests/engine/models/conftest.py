@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import pytest
 from huggingface_hub import close_session, constants
 
 from engine.models import download
-from tests.engine.models.hub import Hub
+from tests.engine.models.hub import STORE_HOSTS, Hub
 
 
 @pytest.fixture
@@ -22,6 +23,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
     monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 1)
     monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
     monkeypatch.setattr(download, "_FIRST_WAIT", 0.01)
+    monkeypatch.setenv("BABELBROOK_MODELS__HOSTS", json.dumps(STORE_HOSTS))  # of child processes
     monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
     for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"):
         monkeypatch.delenv(name, raising=False)

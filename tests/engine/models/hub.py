@@ -17,6 +17,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
+# Beside the endpoint, where its files are: `models.hosts` of tests with it.
+STORE_HOSTS = ("localhost",)
 _RESOLVE = re.compile(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)")
 
 

@@ -15,7 +15,7 @@ import pytest
 
 from engine.models.catalogue import Source
 from engine.models.download import Cancelled, DownloadError, fetch
-from tests.engine.models.hub import COMMIT, Fault, Hub
+from tests.engine.models.hub import COMMIT, STORE_HOSTS, Fault, Hub
 
 CONTENT = os.urandom(3_000_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -33,7 +33,13 @@ def get(target: Path, stop: threading.Event | None = None, **fields: Any) -> lis
     """Download to `target`; returns the reports."""
     reports: list[tuple[int, int]] = []
     source = Source(repository=REPOSITORY, file=FILE, **fields)
-    fetch(source, target, lambda *report: reports.append(report), stop or threading.Event())
+    fetch(
+        source,
+        target,
+        lambda *report: reports.append(report),
+        stop or threading.Event(),
+        STORE_HOSTS,
+    )
     return reports
 
 
@@ -266,7 +272,9 @@ def test_a_download_that_is_stopped_keeps_its_part(hub: Hub, target: Path) -> No
     stop = threading.Event()
     source = Source(repository=REPOSITORY, file=FILE)
     with pytest.raises(Cancelled):
-        fetch(source, target, lambda done, total: done > 1_000_000 and stop.set(), stop)
+        fetch(
+            source, target, lambda done, total: done > 1_000_000 and stop.set(), stop, STORE_HOSTS
+        )
     assert not target.exists()
     [part] = parts(target)
     assert 1_000_000 < part.stat().st_size < len(CONTENT)

@@ -13,7 +13,7 @@ import pytest
 from engine.models.catalogue import Source
 from engine.models.download import DownloadError
 from engine.models.downloads import Downloads
-from tests.engine.models.hub import Fault, Hub
+from tests.engine.models.hub import STORE_HOSTS, Fault, Hub
 
 CONTENT = os.urandom(1_000_000)
 SOURCE = Source(repository="someone/models", file="model.gguf")
@@ -46,7 +46,7 @@ def run(hub: Hub, tmp_path: Path) -> Callable[..., None]:
 
     def run(test: Callable[..., Coroutine[Any, Any, None]]) -> None:
         async def main() -> None:
-            downloads = Downloads()
+            downloads = Downloads(STORE_HOSTS)
             await test(lambda: Asker(downloads, target), target)
 
         asyncio.run(asyncio.wait_for(main(), 30))

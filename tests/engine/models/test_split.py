@@ -21,7 +21,7 @@ from engine.models.loading import Loader
 from engine.settings import Engine as EngineSettings
 from tests.engine.llama.conftest import job, text_of
 from tests.engine.llama.test_bad_files import rewritten
-from tests.engine.models.hub import Hub
+from tests.engine.models.hub import STORE_HOSTS, Hub
 from tests.engine.models.test_command import Command
 from tests.engine.models.test_pool import EN_DE
 
@@ -41,7 +41,7 @@ def target(hub: Hub, tmp_path: Path) -> Path:
 def get(target: Path) -> list[tuple[int, int]]:
     """Download; returns the reports."""
     reports: list[tuple[int, int]] = []
-    fetch(SOURCE, target, lambda *report: reports.append(report), threading.Event())
+    fetch(SOURCE, target, lambda *report: reports.append(report), threading.Event(), STORE_HOSTS)
     return reports
 
 
@@ -63,7 +63,9 @@ def test_parts_that_are_there_are_not_fetched_again(hub: Hub, target: Path) -> N
     hub.stalls = [None, 100_000]
     stop = threading.Event()
     with pytest.raises(Cancelled):
-        fetch(SOURCE, target, lambda done, _: stop.set() if done > 50_000 else None, stop)
+        fetch(
+            SOURCE, target, lambda done, _: stop.set() if done > 50_000 else None, stop, STORE_HOSTS
+        )
     hub.go_on.set()
     assert [file.exists() for file in split.paths(target)] == [True, False, False]
     asked = len(hub.asked("store GET"))
@@ -135,7 +137,7 @@ def test_a_model_in_parts_is_loaded_and_answers(tmp_path: Path) -> None:
     entry = ModelEntry(name="mine", file=tmp_path / f"mine-00001-of-{count:05}.gguf", **EN_DE)
 
     async def test() -> str:
-        loader = Loader(Catalogue(tmp_path), EngineSettings(sequences=1, threads=1))
+        loader = Loader(Catalogue(tmp_path), EngineSettings(sequences=1, threads=1), STORE_HOSTS)
         engine = await loader.make(entry)
         await engine.start()
         try:

@@ -24,27 +24,27 @@ VERSION_3 = """<tbx xmlns="urn:iso:std:iso:30042:ed-2" type="TBX-Basic"><text><b
 
 
 def test_tables_are_read_by_their_first_two_columns() -> None:
-    assert read_table('bill,Rechnung,x\r\n\r\n"a, b","c ""d"""\n', ",") == [
+    assert read_table('bill,Rechnung,x\r\n\r\n"a, b","c ""d"""\n', ",", 9) == [
         ("bill", "Rechnung"),
         ("a, b", 'c "d"'),
     ]
-    assert read_table("due date\tFälligkeit\n", "\t") == [("due date", "Fälligkeit")]
+    assert read_table("due date\tFälligkeit\n", "\t", 9) == [("due date", "Fälligkeit")]
 
 
 def test_a_line_with_one_column_is_refused_by_its_number() -> None:
     with pytest.raises(BadRequest, match="Line 2"):
-        read_table("a,b\nc\n", ",")
+        read_table("a,b\nc\n", ",", 9)
 
 
 def test_tbx_of_both_kinds_is_read() -> None:
-    assert read_tbx(BASIC, "en", "de-DE") == [("bill", "Rechnung"), ("invoice", "Rechnung")]
-    assert read_tbx(VERSION_3, "en-GB", "de") == [("dog", "Hund")]
+    assert read_tbx(BASIC, "en", "de-DE", 9) == [("bill", "Rechnung"), ("invoice", "Rechnung")]
+    assert read_tbx(VERSION_3, "en-GB", "de", 9) == [("dog", "Hund")]
 
 
 @pytest.mark.parametrize("text", ["", "<tbx>", '<!DOCTYPE x [<!ENTITY a "b">]><x>&a;</x>'])
 def test_what_is_no_xml_or_declares_entities_is_refused(text: str) -> None:
     with pytest.raises(BadRequest):
-        read_tbx(text, "en", "de")
+        read_tbx(text, "en", "de", 9)
 
 
 @pytest.mark.parametrize("terms", ["a", 1, [1], [["a"]], {"a": None}, {"": "b"}, {"a": "b" * 201}])
