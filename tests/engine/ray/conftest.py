@@ -56,7 +56,8 @@ def refused(*flags: str, **environ: str) -> str:
     )
     assert done.returncode == 1, done.stderr
     assert "Traceback" not in done.stderr, done.stderr
-    return done.stderr.strip().splitlines()[-1].removeprefix("server.py: error: ")
+    # A line of the log may come in between, or before the end of this one.
+    return done.stderr.rpartition("server.py: error: ")[2].partition("\n")[0]
 
 
 @contextmanager

@@ -91,7 +91,7 @@ def test_another_server_uses_the_replicas_that_are_there(
 
 def test_a_server_for_another_model_is_refused(one: ServerProcess, head: str) -> None:
     said = refused("--ray.address", head)
-    assert said == "The replicas in the cluster run talker, not tatoeba-mini."
+    assert said.startswith("The replicas in the cluster run talker, not tatoeba-mini.")
 
 
 def test_load_starts_another_replica(one: ServerProcess) -> None:
