@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-import random
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from random import sample
 
 import httpx
 
@@ -110,7 +110,7 @@ class RemoteEngine(Relay[Upstream]):
         self._settings = settings
         self._client = client
         self._upstreams = list(upstreams)
-        self._turns = random.sample(self._upstreams, len(self._upstreams))
+        self._turns = sample(self._upstreams, len(self._upstreams))
         self._openai = OpenAI(entry.prompt)
         self._watch: asyncio.Task[None] | None = None
         self._tokens = self._prompt_tokens = 0

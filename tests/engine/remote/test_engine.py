@@ -27,6 +27,12 @@ CHAT = Job("", None, "", messages=(Message("user", "Where is the station?"),))
 WHOLE = "".join(WORDS)
 
 
+@pytest.fixture(autouse=True)
+def in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let turns go in the upstreams' own order, so that a test can tell who is asked."""
+    monkeypatch.setattr("engine.remote.engine.sample", lambda upstreams, _: list(upstreams))
+
+
 @asynccontextmanager
 async def engine_of(upstreams: list[Double], **settings: Any) -> AsyncIterator[RemoteEngine]:
     """A started engine, stopped at the end."""
@@ -107,7 +113,8 @@ def test_of_equals_the_longest_unasked_is_asked() -> None:
     run(test, count=3)
 
 
-def test_fronts_of_the_same_upstreams_are_not_in_step() -> None:
+def test_fronts_of_the_same_upstreams_are_not_in_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
     firsts = set()
 
     async def test(engine: RemoteEngine, upstreams: list[Double]) -> None:
