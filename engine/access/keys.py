@@ -111,7 +111,7 @@ class KeyRing:
         return self._by_id.get(key_id)
 
     def find(self, text: str) -> Key | None:
-        """The key that `text` is. It takes as long for a wrong secret as for an unknown id."""
+        """The key that `text` is. How much of a secret is right makes no difference in time."""
         key_id = text[len(_PREFIX) + 1 :].partition("_")[0]
         right = hmac.compare_digest(_digest(text), self._hashes.get(key_id, _NO_HASH))
         return self._by_id.get(key_id) if right else None
