@@ -67,7 +67,7 @@ class DocumentUploadHandler(DeepLTranslating, _FileTranslating):
         wanted = await self.wanted(request, format=read.format)
         async with self.pool.lease(None) as self.engine:
             await self.check(wanted)  # told at once
-        document = _kept(read)
+        document = _kept(read, self.client)
         self.documents.add(document)
         self.outlived = True
         self.documents.run(self._work(document, wanted, read))
@@ -146,7 +146,7 @@ class TranslateFileHandler(LibreTranslating, _FileTranslating):
             await self.take_key(fields)
             read = await self.read(uploads, None)
             wanted = self.wanted(parse_libretranslate({**fields, "q": "-"}), read.format)
-            document = _kept(read)
+            document = _kept(read, self.client)
             await self.translate_into(document, wanted, read)
             if self.aborted:
                 return
@@ -170,10 +170,10 @@ class DownloadHandler(BaseHandler):
         _send(self, self.documents.find(document_id, key))
 
 
-def _kept(read: files.Document) -> Document:
+def _kept(read: files.Document, owner: str) -> Document:
     """What is kept of a file that was read; its translation may be some times as long."""
     size = 3 * len(read.text.encode())
-    return Document(read.name, size=size, characters=len(read.text))
+    return Document(read.name, size=size, owner=owner, characters=len(read.text))
 
 
 def _beside(document: Document) -> dict[str, int]:
