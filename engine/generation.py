@@ -53,8 +53,9 @@ class PromptPart:
 class Hints:
     """What a model is told beside the text, where its prompt has a place for it.
 
-    `formality` is "more" or "less"; `terms` are pairs of a term and its translation, which a model
-    that has missed one is told `emphatic`ally. All strings are those of users.
+    `formality` is "more" or "less"; `examples` are pairs of a sentence like the text and its
+    translation; `terms` are pairs of a term and its translation, which a model that has missed one
+    is told `emphatic`ally. All strings are those of users.
     """
 
     formality: str | None = None
@@ -62,9 +63,11 @@ class Hints:
     instructions: str = ""
     terms: tuple[tuple[str, str], ...] = ()
     emphatic: bool = False
+    examples: tuple[tuple[str, str], ...] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.formality or self.context or self.instructions or self.terms)
+        told = self.formality, self.context, self.instructions, self.examples, self.terms
+        return any(map(bool, told))
 
 
 NO_HINTS = Hints()

@@ -400,6 +400,11 @@ class Memory(Section):
         " those that others had translated, too",
     )
 
+    in_prompts: bool = Field(
+        default=False,
+        description="tell the model the matches that a request asks for, where its prompt has room",
+    )
+
     @field_validator("path", "similar", mode="before")
     @classmethod
     def _off(cls, path: object) -> object:

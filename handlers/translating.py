@@ -202,6 +202,7 @@ class Translating(BodyHandler):
                 shared=request.cache,
                 memory=self._memory if request.cache else None,
                 matches=request.matches,
+                matches_in_prompts=self.config.memory.in_prompts,
                 unread=unread,
                 keep_source=self._keeps_source(request),
                 report=self.reports(request),

@@ -9,6 +9,7 @@ on from as they are, go to both in OpenAI's dialect.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -108,6 +109,11 @@ class OpenAI(_Frames):
         return "/v1/completions", body | {"prompt": prompt}
 
 
+def _lines(examples: Iterable[tuple[str, str]]) -> list[str]:
+    """Pairs as lines of a context: there is no field for them."""
+    return [f"{source} -> {translation}" for source, translation in examples]
+
+
 class Babelbrook:
     """Another server of this kind; `model` "auto" is the one that it has selected."""
 
@@ -125,7 +131,7 @@ class Babelbrook:
             "max_tokens": job.max_tokens,
             "ignore_eos": job.ignore_eos,
             "formality": hints.formality,
-            "context": hints.context,
+            "context": "\n".join([*filter(None, [hints.context]), *_lines(hints.examples)]),
             "instructions": hints.instructions,
             "glossary": dict(hints.terms) or None,
             "stream_options": {"usage": True},

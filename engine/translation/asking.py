@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import replace
 
 from engine.generation import Hints, Job
@@ -47,6 +48,16 @@ class Asking:
         if text:
             self._before.append(text)
 
+    def show(self, unit: Unit, examples: Sequence[tuple[str, str]]) -> None:
+        """Give a segment those that are like it, the likest first, as far as there is room."""
+        left = tuple(examples)
+        while left:
+            unit.examples = left
+            if self._fits(unit.segment.text, self._hints(unit)):
+                return
+            left = left[:-1]
+        unit.examples = ()
+
     def job(self, unit: Unit, *, ahead: bool) -> Job:
         """What the engine is asked for a segment."""
         request = self._request
@@ -70,6 +81,8 @@ class Asking:
         if unit.earlier:
             context = "\n".join(filter(None, (hints.context, unit.earlier)))
             hints = replace(hints, context=context)
+        if unit.examples:
+            hints = replace(hints, examples=unit.examples)
         if not glossary:
             return hints
         unit.terms = glossary.occurring(unit.segment.text)

@@ -1,4 +1,4 @@
-"""What a prompt may tell a model beside the text: tone, context, instructions, terms.
+"""What a prompt may tell a model beside the text: tone, context, instructions, examples, terms.
 
 The strings of users are parts of their own: those are tokenised without recognising control tokens,
 as the text is, so none of them can close the turn.
@@ -6,12 +6,10 @@ as the text is, so none of them can close the turn.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from engine.generation import Hints, PromptPart
 
-_PLAIN = "Translate these terms like this:\n"
-_EMPHATIC = "You must translate these terms exactly like this, letter by letter:\n"
 _FORMALITY = {
     "more": "Use a formal tone and formal forms of address.\n\n",
     "less": "Use an informal tone and informal forms of address.\n\n",
@@ -30,6 +28,9 @@ def parts(hints: Hints) -> Iterator[PromptPart]:
         yield _own("Follow these instructions:\n")
         yield PromptPart(hints.instructions)
         yield _own("\n\n")
+    if hints.examples:
+        yield _own("These sentences were translated before; keep to them as far as they fit:\n")
+        yield from _pairs(hints.examples)
     if hints.terms:
         yield from _terms(hints)
     if hints.formality:
@@ -43,8 +44,12 @@ def _terms(hints: Hints) -> Iterator[PromptPart]:
         )
     else:
         yield _own("Translate these terms like this:\n")
-    for term, translation in hints.terms:
-        yield PromptPart(term)
+    yield from _pairs(hints.terms)
+
+
+def _pairs(pairs: Iterable[tuple[str, str]]) -> Iterator[PromptPart]:
+    for source, translation in pairs:
+        yield PromptPart(source)
         yield _own(" -> ")
         yield PromptPart(translation)
         yield _own("\n")

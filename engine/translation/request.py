@@ -36,6 +36,7 @@ class TranslationRequest:
     unread: int | None = None  # bytes that the reader may be behind in each segment
     memory: Memory | None = None
     matches: int = 0  # segments of the memory to be told of, that are like each one
+    matches_in_prompts: bool = False  # the model is told of them too, where it can be
     keep_source: bool = False  # a segment that cannot be translated stays as it is: no error
     report: bool = False  # check each segment and tell where it is, in `Translation.done`
 

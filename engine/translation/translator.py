@@ -186,15 +186,29 @@ class Translation:
                 break
             self._asking.look_back(unit)
             if unit.segment.text and not self._spares(unit):
-                job = self._asking.job(unit, ahead=any(self._under_way()))
-                unit.generation = await self._remembered(job) or self._engine.submit(job)
+                unit.generation = await self._asked_for(unit)
                 self._first = self._first or unit.generation
-                self._look_for_matches(unit)
             self._window.append(unit)
             # Cutting and tokenising take some milliseconds where it comes to the worst, and a text
             # without letters waits for nothing else: let the others on the event loop have a turn.
             await asyncio.sleep(0)
         return not self._cancelled and bool(self._window)
+
+    async def _asked_for(self, unit: Unit) -> Generation:
+        """What the memory has of a segment, else what the model is to make of it."""
+        job = self._asking.job(unit, ahead=any(self._under_way()))
+        remembered = await self._remembered(job)
+        self._look_for_matches(unit)
+        if remembered is not None:
+            return remembered
+        shown = self._request.matches_in_prompts and self._asking.carries_hints
+        if shown and unit.matches is not None:
+            found = await unit.matches
+            self._asking.show(unit, [(match.source, match.translation) for match in found])
+            if unit.examples:
+                job = self._asking.job(unit, ahead=job.ahead)
+                remembered = await self._remembered(job)
+        return remembered or self._engine.submit(job)
 
     async def _remembered(self, job: Job) -> Generation | None:
         """The generation that a former one was, where the memory has it: complete, and for free."""

@@ -26,6 +26,7 @@ class Unit:
     segment: Segment
     spared: bool = False  # it is in the target language already
     earlier: str = ""  # what the model is told of the segments before
+    examples: tuple[tuple[str, str], ...] = ()  # segments like it and their translations, likewise
     halvings: int = 0  # half of a half ... of a segment that was tried in vain
     terms: tuple[Term, ...] = ()  # of the glossary, that occur in it
     emphatic: bool = False  # its terms were missing once

@@ -12,12 +12,18 @@ from typing import Any
 import httpx
 import pytest
 
+from engine.generation import NO_HINTS, Hints
 from engine.memory import similar as module
 from engine.memory.memory import Memory, key_of_people
 from engine.memory.places import FilePlace
 from engine.memory.similar import Match, Similar
 from engine.memory.store import Entry, FileStore
+from engine.translation.formats import parts
+from engine.translation.origin import Origin
+from engine.translation.request import TranslationRequest
+from engine.translation.translator import Translation
 from tests.conftest import SENTENCES, ServerProcess
+from tests.engine.translation.test_glossary import Teachable
 from tests.handlers.conftest import post_stream
 
 ROOM = 1 << 24
@@ -194,6 +200,42 @@ def test_a_memory_of_this_process_has_none() -> None:
     memory = Memory(FilePlace(":memory:", ROOM, "all"))
     assert memory.similar is None
     memory.close()
+
+
+@pytest.mark.parametrize("in_prompts", [False, True])
+def test_a_model_is_told_matches_where_that_is_wanted_and_there_is_room(
+    store: FileStore, path: Path, in_prompts: bool
+) -> None:
+    class Narrow(Teachable):
+        """Has room for one example."""
+
+        def fits(self, text: str, source: str | None, target: str, hints: Hints = NO_HINTS) -> bool:
+            return len(hints.examples) < 2
+
+    async def main(engine: Teachable, text: str) -> tuple[tuple[str, str], ...]:
+        memory = Memory(FilePlace(str(path), ROOM, "imported"))
+        request = TranslationRequest(
+            parts("text", text),
+            Origin("en"),
+            "de",
+            memory=memory,
+            matches=2,
+            matches_in_prompts=in_prompts,
+        )
+        await engine.start()
+        translation = Translation(engine, request, lookahead=4)
+        await translation.joined()
+        memory.close()
+        assert len(translation.matches) == 2
+        return engine.jobs[0].hints.examples if engine.jobs else ()
+
+    two = tuple(PEOPLE.items())[:2]
+    assert asyncio.run(main(Teachable(), LIKE)) == (two if in_prompts else ())
+    assert asyncio.run(main(Narrow(), LIKE)) == (two[:1] if in_prompts else ())
+    assert asyncio.run(main(Teachable(carries=False), LIKE)) == ()
+    asked = Teachable()
+    asyncio.run(main(asked, two[0][0]))
+    assert asked.jobs == []  # what people translated to the letter needs no model
 
 
 # The API ------------------------------------------------------------------------------------------

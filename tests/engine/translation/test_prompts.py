@@ -64,16 +64,20 @@ def test_a_prompt_may_name_languages_and_codes() -> None:
 
 
 def test_hints_stand_before_the_request_and_users_strings_apart() -> None:
-    hints = Hints("more", "A menu.", "Keep it short.", (("bill", "Rechnung"),))
+    shown = (("The bill!", "Die Rechnung!"),)
+    hints = Hints("more", "A menu.", "Keep it short.", (("bill", "Rechnung"),), examples=shown)
     parts, after = PromptForm(PLAIN_CHAT, CHAT).parts("en", "de", hints)
     assert [part.text for part in parts if not part.trusted] == [
         "A menu.",
         "Keep it short.",
+        "The bill!",
+        "Die Rechnung!",
         "bill",
         "Rechnung",
     ]
     whole = "".join(part.text for part in parts)
     assert whole.startswith("<s>[INST] This is the context of the text below. Do not translate it:")
+    assert ":\nThe bill! -> Die Rechnung!\n\nTranslate these terms" in whole
     assert "\nbill -> Rechnung\n\nUse a formal tone" in whole
     assert whole.index("formal tone") < whole.index("Translate the following text")
     assert after == " [/INST]"
