@@ -10,7 +10,7 @@ import pytest
 
 from engine.chat.conversation import Message
 from engine.errors import BadRequest
-from engine.generation import PromptPart
+from engine.generation import Job, PromptPart
 from engine.llama.engine import LocalEngine
 from engine.models.catalogue import ModelEntry
 from engine.translation.chat import ChatTemplate
@@ -55,8 +55,12 @@ def test_a_model_without_a_chat_form_says_so(
             assert "no chat form" in refused.value.sentence
             loaded = engine._loaded
             assert loaded is not None
-            trusted = loaded.tokens_of([PromptPart("<2de>Hello.<sep></s>", trusted=True)])
-            text = loaded.tokens_of([PromptPart("<2de>Hello.<sep></s>")])
+            trusted, text = (
+                loaded.tokens.prepare(
+                    Job("", None, "", prompt=(PromptPart("<2de>Hello.<sep></s>", trusted),))
+                )[1]
+                for trusted in (True, False)
+            )
             assert [token for token in trusted if token < 10] == [1, 5, 9, 2]
             assert [token for token in text if token < 10] == [1]
 
