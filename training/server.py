@@ -31,6 +31,8 @@ class ServerTranslator:
             "target_lang": target_lang,
             # A memory of earlier answers would be measured instead of the model.
             "cache": False,
+            # One sentence that the model cannot translate is not to end the measurement.
+            "on_failure": "keep_source",
         }
         if self.model is not None:
             body["model"] = self.model

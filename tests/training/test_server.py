@@ -59,6 +59,7 @@ def test_the_request_is_the_wire_contract_s_without_the_cache(url: str) -> None:
             "source_lang": "de",
             "target_lang": "en",
             "cache": False,
+            "on_failure": "keep_source",
             "path": "/translate",
         }
     ]

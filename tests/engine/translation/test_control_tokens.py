@@ -118,8 +118,9 @@ def test_no_text_forges_a_control_token(
 
     asyncio.run(main())
     assert prompts
-    for prompt in prompts:
+    for before, prompt in enumerate(prompts):
         control = [token for token in prompt if token in CONTROL_TOKENS]
         assert control == [BOS, TO_JAPANESE, SEPARATOR]
         assert prompt[:2] == [BOS, TO_JAPANESE]
-        assert prompt[-1] == SEPARATOR
+        if prompt[-1] != SEPARATOR:  # a loop was stopped, and the answer before it goes on
+            assert prompt[: prompt.index(SEPARATOR) + 1] in prompts[:before]
