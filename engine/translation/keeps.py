@@ -9,6 +9,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
+from engine.translation.parts import Run
 from engine.translation.segments import Span, masked
 
 # Letters and signs that URLs hold (RFC 3986), less what rather belongs to the sentence around.
@@ -73,9 +74,10 @@ class Kept:
             and not find(rest)
         )
 
-    def split(self, translation: str) -> list[tuple[str, bool]]:
-        """The translation's runs, and whether each is markup."""
-        runs, done = [], 0
+    def split(self, translation: str) -> list[Run]:
+        """The translation's runs; the first and the last are text, empty ones too."""
+        runs: list[Run] = []
+        done = 0
         for found in self._pattern.finditer(translation):
             if found[0] in self._is_markup:
                 runs += [(translation[done : found.start()], False), (found[0], True)]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 Encoder = Callable[[str], str]
+Run = tuple[str, bool]  # a run of text, and whether it is markup
+Reading = Callable[[Iterable[Run]], object]
 
 
 def plain() -> Encoder:
@@ -28,9 +30,13 @@ class Part:
     called with one run after the other, in order, and never with a keep; it may carry state from
     run to run (the form of the third quotation mark), and wherever a text is cut into runs, the
     joined result is the same. Encoding `text` itself, keeps aside, gives `raw` back.
+
+    `reading` says what runs of text and markup mean, as something to compare, where that depends on
+    what stands beside the markup; None where it does not.
     """
 
     raw: str
     text: str | None = None
     keeps: tuple[tuple[int, int], ...] = ()
     encoder: Callable[[], Encoder] = plain
+    reading: Reading | None = None

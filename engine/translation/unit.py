@@ -55,25 +55,29 @@ class Unit:
         """New texts of the translation as they go out, the gap before the first of them."""
         if not texts:
             return texts
-        gap, encode = self._gap(), self.passage.encode
+        gap, encode = self._gap(texts[0][:1]), self.passage.encode
         out = [encode(text) for text in texts]
+        self.passage.ends_with(texts[-1])
         return self._behind(gap, out)
 
     def whole(self, translation: str) -> list[str]:
         """A whole translation with keeps in it, as it goes out."""
-        gap, kept = self._gap(), self.passage.kept(self.segment)
-        return self._behind(gap, [self.passage.translated(kept, translation)])
+        runs = self.passage.kept(self.segment).split(translation)
+        gap = self._gap(runs[0][0][:1])  # the first and the last run are text, if there is any
+        out = self.passage.encoded(runs)
+        self.passage.ends_with(runs[-1][0])
+        return self._behind(gap, [out])
 
     def given_back(self) -> list[str]:
         """The segment as it was."""
         gap = self._gap()
         return self._behind(gap, [self.passage.body(self.segment)])
 
-    def _gap(self) -> str:
+    def _gap(self, follows: str = "") -> str:
         if self.begun:
             return ""
         self.begun = True
-        return self.passage.gap(self.segment)
+        return self.passage.gap(self.segment, follows)
 
     def _behind(self, gap: str, texts: list[str]) -> list[str]:
         self.written += sum(map(len, texts))
@@ -82,8 +86,10 @@ class Unit:
         return texts
 
     def keeps_survive(self, translation: str) -> bool:
-        """Whether all that is to come out unchanged stands in a translation."""
-        return self.passage.kept(self.segment).survived(translation)
+        """Whether all that is to come out unchanged stands in a translation, and means the same."""
+        kept = self.passage.kept(self.segment)
+        alike = self.passage.reads_alike
+        return kept.survived(translation) and alike(self.segment, kept, translation)
 
     def smaller(self, language: str | None) -> list[Unit]:
         """The same in smaller segments: cut around its keeps, or into halves; none if too small."""

@@ -13,6 +13,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 
+from engine.translation.parts import Reading
+
 _AMPERSAND = "amp;"  # makes an entity of an ampersand that is out already
 
 
@@ -31,9 +33,13 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Writing:
-    """What of new text a format cannot write as itself, and what it writes instead."""
+    """What of new text a format cannot write as itself, and what it writes instead.
+
+    `reading` is that of the parts (see `engine.translation.parts`).
+    """
 
     escapes: Mapping[str, str] = field(default_factory=dict)
+    reading: Reading | None = None
 
     def encoder(self, source: Source) -> SourceEncoder:
         """The encoder of one part."""

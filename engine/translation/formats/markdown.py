@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 import string
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import pyromark
@@ -21,6 +21,7 @@ from engine.translation.formats.runs import Kind, Run, Token, merged, text_token
 from engine.translation.formats.tags import Tag, scan
 from engine.translation.formats.text import LONGEST
 from engine.translation.parts import Part
+from engine.translation.parts import Run as PartRun
 
 _OPTIONS = (
     pyromark.Options.ENABLE_TABLES
@@ -51,6 +52,7 @@ _NUMBER = re.compile(r"\d{1,9}")
 _AT_LINE_START = frozenset("#+-=>:|")  # begin a block there; what else might is always escaped
 _LINE_START = 10  # characters of a line that tell whether it begins a block
 _PUNCTUATION = frozenset(string.punctuation)
+_NO_MARKUP = {ord(mark): "." for mark in _PUNCTUATION} | {ord(blank): " " for blank in "\t\n\r\f\v"}
 
 
 def parts(text: str, ignore: frozenset[str] = frozenset()) -> Iterator[Part]:
@@ -63,8 +65,18 @@ class _Writing(Writing):
         return _Encoder(self, source)
 
 
-_TEXT = _Writing({**{mark: f"\\{mark}" for mark in "\\`*_[]~<"}, "&": "&amp;"})
-_CELL = _Writing({**_TEXT.escapes, "|": "\\|"})
+def _reading(runs: Iterable[PartRun]) -> list[Any]:
+    """The inline markup that begins and ends in one line; punctuation in its text is a full stop.
+
+    Whether `*` begins or ends anything depends on the characters beside it (CommonMark 0.31, 6.2).
+    """
+    line = "".join(run if markup else run.translate(_NO_MARKUP) for run, markup in runs)
+    events = pyromark.events(f"a {line}", options=_OPTIONS)  # the letter: no block begins here
+    return [event for event in events if isinstance(event, dict) and "Text" not in event]
+
+
+_TEXT = _Writing({**{mark: f"\\{mark}" for mark in "\\`*_[]~<"}, "&": "&amp;"}, _reading)
+_CELL = _Writing({**_TEXT.escapes, "|": "\\|"}, _reading)
 
 
 class _Encoder(SourceEncoder):

@@ -190,4 +190,5 @@ def _text_part(tokens: Sequence[Token], writing: Writing) -> Part:
         text.append(piece)
         at += len(piece)
     source = Source("".join(shown), places, forms)
-    return Part(_raw(tokens), "".join(text), tuple(keeps), partial(writing.encoder, source))
+    encoder = partial(writing.encoder, source)
+    return Part(_raw(tokens), "".join(text), tuple(keeps), encoder, writing.reading)

@@ -12,6 +12,7 @@ from markdown_it import MarkdownIt
 from engine.translation import formats
 from tests.conftest import ROOT
 from tests.engine.translation.formats.documents import CUTS, check, hostile, put_together, texts
+from tests.engine.translation.test_retries import ScriptedEngine, translate
 
 PIECES = st.sampled_from(
     [
@@ -173,3 +174,68 @@ def test_long_nonsense_takes_no_longer_than_it_is_long(piece: str) -> None:
     """With anything quadratic in it this test would go on for many minutes."""
     document = piece * (100_000 // len(piece))
     assert put_together(formats.parts("markdown", document)) == document
+
+
+def scripted(document: str, answers: dict[str, str], **entry: Any) -> str:
+    """What comes of a document where the model has these answers; what has none is copied."""
+    engine = ScriptedEngine(lambda job: [*answers.get(job.text, job.text)], **entry)
+    seen, failure = translate(engine, list(formats.parts("markdown", document)))
+    assert failure is None
+    return "".join(seen)
+
+
+PIECES_IN_JAPANESE = {
+    "bold": "太字。", "text": "テキスト", "over": "「上", "link": "リンク。", "then": "そして、"
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("document", "answer", "written"),
+    [
+        ("**bold** text", "**太字。**テキスト", "**太字。** テキスト"),
+        ("text **over** text", "テキスト**「上**テキスト", "テキスト **「上** テキスト"),
+        ("*bold* text *text*", "*太字。*テキスト*「上*", "*太字。* テキスト *テキスト*"),
+        ("_bold_ text", "_太字_テキスト", "_太字。_ テキスト"),
+        (
+            "text **[link](u)** text",
+            "テキスト**[リンク](u)**。",
+            "テキスト **[リンク。](u)** テキスト",
+        ),
+        ("- ~~bold~~ text\n", "~~太字。~~テキスト", "- ~~太字。~~ テキスト\n"),
+    ],
+)
+def test_markers_that_a_model_copies_to_where_they_are_none_are_kept_by_the_server(
+    document: str, answer: str, written: str
+) -> None:
+    whole = document.removeprefix("- ").strip()
+    translated = scripted(document, {whole: answer, **PIECES_IN_JAPANESE})
+    assert translated == written
+    assert skeleton(translated) == skeleton(document) != skeleton(document.replace(whole, answer))
+
+
+def test_markers_that_a_model_copies_well_stay_where_it_puts_them() -> None:
+    answer = "テキスト**太字**です。"
+    assert scripted("**bold** text", {"**bold** text": answer}) == answer
+
+
+@pytest.mark.parametrize(
+    ("document", "written"),
+    [
+        ("text**bold**text", "テキスト**太字。** テキスト"),
+        ("text**over**text", "テキスト **「上**テキスト"),
+        ("then**text**then", "そして、**テキスト**そして、"),
+        ("text**bold**5", "テキスト**太字。** 5"),
+        ("text**bold** text", "テキスト**太字。** テキスト"),
+        ("**bold**, text", "**太字。**, テキスト"),
+        ("text**bold *text*text**text", "テキスト**太字。 *テキスト*テキスト**テキスト"),
+        ("**a*b*** **bold**text", "**a*b*** **太字。** テキスト"),
+        ("text*bold*\ntext", "テキスト*太字。*\nテキスト"),
+        ("text**bold**" * 60 + "text", "テキスト**太字。** " * 60 + "テキスト"),
+    ],
+)
+def test_between_a_marker_and_new_text_is_a_blank_where_it_would_be_none_without(
+    document: str, written: str
+) -> None:
+    translated = scripted(document, PIECES_IN_JAPANESE, copies_keeps=False)
+    assert translated == written
+    assert skeleton(translated) == skeleton(document)
