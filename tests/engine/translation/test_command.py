@@ -16,6 +16,8 @@ from engine.config import ConfigError
 from engine.errors import BabelbrookError
 from engine.settings import Settings
 from engine.translation.command import run
+from engine.translation.files import FORMAT_OF
+from engine.translation.formats import FORMATS
 from tests.conftest import ROOT, ServerProcess
 
 PAGE = ROOT / "tests" / "data" / "page.html"
@@ -57,6 +59,42 @@ def test_a_file_comes_out_as_it_is_written(tmp_path: Path) -> None:
     assert copy.stat().st_mode & 0o777 == 0o666 & ~_umask()
     assert [file.name for file in tmp_path.iterdir()] == ["out.html"]
     assert translate(str(PAGE), "--to", "de", *ECHO)[1] == PAGE.read_text("utf-8")
+
+
+STATION = "Where is the station?"
+TIMES = "00:00:01,000 --> 00:00:02,500"
+XLIFF = """<xliff xmlns="urn:oasis:names:tc:xliff:document:1.2" version="1.2">
+<file original="a" source-language="en" target-language="de" datatype="plaintext"><body>
+<trans-unit id="1"><source>Where is the station?</source><target>%s</target></trans-unit>
+</body></file></xliff>
+"""
+# For each ending of a name: a document, and the same with a place for the translation.
+DOCUMENTS = {
+    "html": (f"<p class=a>{STATION}</p>\n", "<p class=a>%s</p>\n"),
+    "xml": (f"<a><b id='1'>{STATION}</b></a>\n", "<a><b id='1'>%s</b></a>\n"),
+    "md": (f"# {STATION}\n\n```\nas is\n```\n", "# %s\n\n```\nas is\n```\n"),
+    "srt": (f"1\n{TIMES}\n{STATION}\n", f"1\n{TIMES}\n%s\n"),
+    "vtt": (
+        f"WEBVTT\n\n00:01.000 --> 00:02.500\n{STATION}\n",
+        "WEBVTT\n\n00:01.000 --> 00:02.500\n%s\n",
+    ),
+    "json": (json.dumps({"Yes": STATION, "n": 1}), json.dumps({"Yes": "%s", "n": 1})),
+    "po": (f'msgid "{STATION}"\nmsgstr ""\n', f'msgid "{STATION}"\nmsgstr "%s"\n'),
+    "xliff": (XLIFF % "", XLIFF),
+}
+
+
+@pytest.mark.parametrize("ending", DOCUMENTS)
+def test_a_file_of_every_format_is_translated(ending: str, tmp_path: Path) -> None:
+    document, written = DOCUMENTS[ending]
+    file = tmp_path / f"a.{ending}"
+    file.write_text(document)
+    words = ("--to", "de", "--from", "en", "--engine.threads", "1")
+    assert translate(str(file), *words) == (0, written % "Wo ist der Bahnhof?", "")
+
+
+def test_no_format_is_left_out() -> None:
+    assert {FORMAT_OF[f".{ending}"] for ending in DOCUMENTS} == set(FORMATS) - {"text"}
 
 
 def _umask() -> int:
