@@ -24,7 +24,9 @@ def single(result: Translated) -> dict[str, Any]:
     }
     if result.matches:
         answer["matches"] = matches(result.matches)
-    return answer | ({"alternatives": result.alternatives} if result.alternatives else {})
+    if result.alternatives is not None:
+        answer["alternatives"] = result.alternatives
+    return answer
 
 
 def several(results: Sequence[Translated]) -> dict[str, Any]:
@@ -37,8 +39,8 @@ def several(results: Sequence[Translated]) -> dict[str, Any]:
         answer["matches"] = [matches(result.matches) for result in results]
     if any(result.untranslated for result in results):
         answer["untranslated"] = [untranslated(result.untranslated) for result in results]
-    if any(result.alternatives for result in results):
-        answer["alternatives"] = [result.alternatives for result in results]
+    if any(result.alternatives is not None for result in results):
+        answer["alternatives"] = [result.alternatives or [] for result in results]
     return answer | _notes(note for result in results for note in result.notes)
 
 

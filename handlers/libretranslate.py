@@ -81,7 +81,7 @@ def _answer(request: LibreTranslateRequest, results: list[Translated]) -> dict[s
     if request.source == "auto":
         fields["detectedLanguage"] = [_detected(result.origin) for result in results]
     if request.alternatives:
-        fields["alternatives"] = [list(result.alternatives) for result in results]
+        fields["alternatives"] = [list(result.alternatives or ()) for result in results]
     if isinstance(request.q, list):
         return dict(fields)
     return {name: values[0] for name, values in fields.items()}

@@ -78,7 +78,7 @@ class Translated:
     done: Sequence[Done] = ()
     untranslated: Sequence[Untranslated] = ()
     matches: Sequence[Matched] = ()
-    alternatives: Sequence[str] = ()
+    alternatives: Sequence[str] | None = None  # None where nobody asked for any
 
 
 class Translating(BodyHandler):
@@ -348,7 +348,7 @@ class Translating(BodyHandler):
             whole = await translation.joined()
         finally:
             self.end(translation)
-        others = await self._alternatives(request, text, whole) if request.alternatives else ()
+        others = await self._alternatives(request, text, whole) if request.alternatives else None
         return Translated(
             whole,
             translation.origin,

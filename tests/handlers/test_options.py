@@ -56,6 +56,14 @@ def test_a_list_has_a_list_of_alternatives_for_each(client: httpx.Client) -> Non
     assert second == []
 
 
+def test_who_asks_for_alternatives_is_told_that_there_are_none(client: httpx.Client) -> None:
+    body: dict[str, Any] = {"text": "12:30", "target_lang": "de"}
+    assert client.post("/translate", json=body | {"alternatives": 2}).json()["alternatives"] == []
+    assert "alternatives" not in client.post("/translate", json=body).json()
+    answer = client.post("/translate", json=body | {"text": ["12:30"], "alternatives": 2}).json()
+    assert answer["alternatives"] == [[]]
+
+
 @pytest.mark.parametrize(
     "field",
     [
