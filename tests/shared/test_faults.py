@@ -127,7 +127,7 @@ def test_a_wrong_password_is_told_without_it(fronts: Fronts) -> None:
         server = fronts.serve(wrong)
         assert [post(server, key).status_code for _ in range(3)] == [200, 200, 429]
         log = server.log()
-        assert "WRONGPASS" in log or "invalid" in log
+        assert "WRONGPASS" in log or "invalid" in log, log
         assert "wr0ng-secret" not in log
         right = f"redis://:right@127.0.0.1:{redis.port}/0"
         pair = [fronts.serve(right) for _ in range(2)]

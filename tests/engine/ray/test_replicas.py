@@ -113,8 +113,7 @@ def test_a_replica_that_is_killed_ends_what_it_had_begun_and_nothing_else(
     for number, peer in enumerate(peers):
         body = LONG | {"text": f"He is {number} years old.", "target_lang": "de"}
         peer.request(body=body | {"max_tokens": 300}, version="1.0")
-    wait_until(lambda: gauge(pair, "requests_running") == 8)
-    assert gauge(pair, "requests_queued") == 6
+    wait_until(lambda: gauge(pair, "requests_running") == 8 and gauge(pair, "requests_queued") == 6)
     first, second = replicas(pair)
     os.kill(first, signal.SIGKILL)
     assert ask(pair.port, "/translate", SENTENCE).body == answer  # at once
