@@ -21,7 +21,8 @@ import yaml
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, from_json
 
-from engine.settings import HEADINGS, PREFIX, SETTINGS, Setting, Settings
+from engine.declared import HEADINGS, PREFIX, SETTINGS, Setting
+from engine.settings import Settings
 
 PROJECT = Path(__file__).resolve().parent.parent
 """The folder of server.py."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.settings import HEADINGS, SETTINGS
+from engine.declared import HEADINGS, SETTINGS
 from handlers import make_application
 from tests.conftest import ROOT
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.settings import SETTINGS
+from engine.declared import SETTINGS
 from tests.conftest import ROOT
 from tests.deploy.conftest import DEPLOY
 

@@ -16,7 +16,8 @@ from pydantic import ValidationError
 
 from engine import config
 from engine.config import ConfigError, load, models_folder, read_command_line, to_yaml
-from engine.settings import HEADINGS, SETTINGS, Setting, Settings
+from engine.declared import HEADINGS, SETTINGS, Setting
+from engine.settings import Settings
 
 WriteFile = Callable[[str | bytes], Path]
 

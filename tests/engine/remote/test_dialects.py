@@ -81,6 +81,15 @@ def test_hints_go_into_the_prompt_or_to_a_babelbrook_as_they_are() -> None:
     assert (asked["instructions"], asked["glossary"]) == ("no jokes", {"bill": "Rechnung"})
 
 
+def test_a_babelbrook_is_told_examples_behind_the_context() -> None:
+    shown = (("The bill!", "Die Rechnung!"), ("The menu!", "Die Karte!"))
+    for context, lines in (("", []), ("a menu", ["a menu"])):
+        hints = Hints(context=context, examples=shown)
+        _, asked = Babelbrook("auto").request("m", Job("Hi.", "en", "de", hints=hints))
+        lines = [*lines, "The bill! -> Die Rechnung!", "The menu! -> Die Karte!"]
+        assert asked["context"].split("\n") == lines
+
+
 def test_an_answer_can_be_begun_where_the_whole_prompt_is_ours() -> None:
     _, asked = body(EMBEDDED.prompt, target_lang="de", answer="Hallo")
     assert asked["prompt"] == "<2de>Hi.<sep>Hallo"
